@@ -1,0 +1,148 @@
+package executor
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"syscall"
+	"time"
+
+	"github.com/sandpool/sandpool/internal/engine"
+	"github.com/sandpool/sandpool/internal/proc"
+	"github.com/sandpool/sandpool/internal/shm"
+	"github.com/sandpool/sandpool/internal/wire"
+)
+
+// Bounds of what a process may take before it serves.
+const (
+	handshakeTimeout = 30 * time.Second // from launch to READY
+	loadTimeout      = 60 * time.Second // a worker's LOAD: the compiled code is there, or compiling is what takes long
+	exitTimeout      = 5 * time.Second  // from the control pipe's end to the process's
+)
+
+// baseData is how much private memory a process may add besides linear memory:
+// the Go heap, code and tables of the modules it holds.
+const baseData = 384 << 20
+
+// A conn is a started process and the frames to and from it. It belongs to one
+// goroutine.
+type conn struct {
+	p     *proc.Process
+	r     *wire.Reader
+	w     *wire.Writer
+	ready wire.Ready
+}
+
+// connect starts a process for hello.Role and shakes hands with it. The process
+// is known to the core from its start on and must be reaped with end.
+func (c *core) connect(hello wire.Hello, r role) (*conn, error) {
+	p, err := c.launcher.Start(proc.Spec{Path: c.opts.WorkerPath, Name: hello.Name})
+	if err != nil {
+		return nil, &StartError{Stage: "launch", Err: err}
+	}
+	c.adopt(p, r)
+	cn := &conn{p: p, r: wire.NewReader(p.Replies), w: wire.NewWriter(p.Requests)}
+	timer := time.AfterFunc(handshakeTimeout, p.Kill)
+	err = cn.handshake(hello)
+	late := !timer.Stop()
+	if err != nil {
+		exit := cn.end(c)
+		if late {
+			err = fmt.Errorf("no answer within %v; the program must call wasmworker.Main first", handshakeTimeout)
+		} else if isEnd(err) {
+			err = exitReason(exit)
+		}
+		return nil, &StartError{Stage: "handshake", Stderr: exit.Stderr, Err: err}
+	}
+	return cn, nil
+}
+
+// end makes sure that the process ends, and reaps it.
+func (cn *conn) end(c *core) proc.Exit {
+	cn.p.Kill()
+	return c.reap(cn.p)
+}
+
+// dismiss asks the process to exit, gives it a while and reaps it.
+func (cn *conn) dismiss(c *core) proc.Exit {
+	timer := time.AfterFunc(exitTimeout, cn.p.Kill)
+	defer timer.Stop()
+	cn.p.Stop()
+	return c.reap(cn.p)
+}
+
+func (cn *conn) handshake(hello wire.Hello) error {
+	hello.Engine = engine.Version()
+	b, err := wire.Marshal(hello)
+	if err != nil {
+		return err
+	}
+	if err := cn.w.Write(wire.Header{Type: wire.TypeHello}, b); err != nil {
+		return err
+	}
+	if _, err := cn.r.Next(wire.Limits{{Type: wire.TypeReady, Max: wire.MaxControl}}); err != nil {
+		return err
+	}
+	if b, err = cn.r.Payload(nil); err != nil {
+		return err
+	}
+	if err := wire.Unmarshal(b, &cn.ready); err != nil {
+		return err
+	}
+	if cn.ready.Engine != engine.Version() {
+		return fmt.Errorf("worker has engine %s, this program %s: build both from the same source", cn.ready.Engine, engine.Version())
+	}
+	return nil
+}
+
+// load sends a LOAD with what goes along, module first. The worker is idle, so
+// it reads while we write and neither pipe can fill up on both sides.
+func (cn *conn) load(slot uint32, l wire.Load, blobs ...*shm.Blob) error {
+	l.Inline = !cn.p.SendsBlobs(blobs...)
+	b, err := wire.Marshal(l)
+	if err != nil {
+		return err
+	}
+	if !l.Inline {
+		if err := cn.p.SendBlobs(blobs...); err != nil {
+			return err
+		}
+		return cn.w.Write(wire.Header{Type: wire.TypeLoad, Slot: slot}, b)
+	}
+	if err := cn.w.Write(wire.Header{Type: wire.TypeLoad, Slot: slot}, b); err != nil {
+		return err
+	}
+	for _, blob := range blobs {
+		data, err := blob.Bytes()
+		if err != nil {
+			return err
+		}
+		if err := cn.w.WriteChunks(wire.Header{Type: wire.TypeBlob, Slot: slot}, data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// failure reads the payload of a FAIL.
+func (cn *conn) failure() (wire.Failure, error) {
+	var f wire.Failure
+	b, err := cn.r.Payload(nil)
+	if err == nil {
+		err = wire.Unmarshal(b, &f)
+	}
+	return f, err
+}
+
+// isEnd reports whether err only says that the other side is gone.
+func isEnd(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.EPIPE)
+}
+
+// exitReason puts a process's end in words.
+func exitReason(e proc.Exit) error {
+	if e.Signal != 0 {
+		return fmt.Errorf("process was killed by %s", e.SignalName)
+	}
+	return fmt.Errorf("process exited with code %d", e.Code)
+}

@@ -1,0 +1,49 @@
+package executor
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/sandpool/sandpool/internal/guestabi"
+	"github.com/sandpool/sandpool/serialize"
+)
+
+// A Description is what a module says of the functions it registers.
+type Description struct {
+	SDK       string // what the guest was built with
+	Functions []Function
+}
+
+// A Function is one registered function. In and Out are its types in the guest
+// language's own words, for people; "bytes" stands for raw bytes.
+type Function struct {
+	Name, In, Out string
+}
+
+// Describe asks a module for its functions, in a worker: the answer is the
+// guest's own. It fails as a call of the module does.
+func Describe(ctx context.Context, e *Executor, m *serialize.Module) (Description, error) {
+	o := &e.core.opts
+	t := target{module: m, method: o.StartMethod, limits: Limits{}.withDefaults(o.Limits)}
+	if err := t.check(o); err != nil {
+		return Description{}, err
+	}
+	cl := newCall(t, nil)
+	cl.describe, cl.owner = true, e
+	e.core.submit(ctx, cl)
+	text, err := (&Future[[]byte]{core: e.core, call: cl}).Wait(ctx)
+	if err != nil {
+		return Description{}, err
+	}
+	parsed, err := guestabi.ParseDescription(text)
+	if err != nil {
+		return Description{}, &serialize.ModuleError{
+			Kind: serialize.Invalid, Module: m.Name(), Name: guestabi.ExportDescribe, Reason: fmt.Sprint(err),
+		}
+	}
+	d := Description{SDK: parsed.SDK}
+	for _, f := range parsed.Functions {
+		d.Functions = append(d.Functions, Function(f))
+	}
+	return d, nil
+}

@@ -1,0 +1,78 @@
+package executor
+
+import (
+	"cmp"
+	"strconv"
+
+	"github.com/sandpool/sandpool/internal/guestabi"
+	"github.com/sandpool/sandpool/serialize"
+	"github.com/sandpool/sandpool/startmethod"
+)
+
+// A Func names a function of a module and how to call it. It is a small value:
+// to call the same function in another way, change a copy. In and Out are the Go
+// types of its input and output: []byte travels as raw bytes, every other type
+// through serialize.CBOR.
+type Func[In, Out any] struct {
+	// Module holds the function. Required.
+	Module *serialize.Module
+	// Name is the name the guest registered the function by. Required.
+	Name string
+	// Limits lower what Options.Limits gives a call; zero fields keep it. Asking
+	// for more is an error.
+	Limits Limits
+	// StartMethod is how a call gets its instance. Empty means the executor's.
+	StartMethod startmethod.Method
+}
+
+// A target is a Func without its types, resolved and checked: what a worker binds
+// to a slot. It is comparable.
+type target struct {
+	module *serialize.Module
+	name   string
+	method startmethod.Method
+	limits Limits
+	codecs uint32 // as guest/ABI.md has them
+}
+
+// resolve checks f against the executor's options.
+func (f Func[In, Out]) resolve(o *Options) (target, error) {
+	t := target{
+		module: f.Module,
+		name:   f.Name,
+		method: cmp.Or(f.StartMethod, o.StartMethod),
+		limits: f.Limits.withDefaults(o.Limits),
+		codecs: codecNumber[In]() | codecNumber[Out]()<<8,
+	}
+	if f.Module == nil {
+		return t, &OptionError{"Func.Module", "is nil"}
+	}
+	if err := guestabi.CheckName(f.Name); err != nil {
+		return t, &OptionError{"Func.Name", err.Error()}
+	}
+	if !t.method.Valid() {
+		return t, &OptionError{"Func.StartMethod", "unknown start method " + strconv.Quote(string(t.method))}
+	}
+	return t, t.check(o)
+}
+
+// check reports why the target cannot be called at all.
+func (t target) check(o *Options) error {
+	if err := t.limits.check(o.Limits); err != nil {
+		return err
+	}
+	if err := t.module.Check(); err != nil {
+		return err
+	}
+	if needs := clamp(t.module.InitialMemory()); needs > t.limits.Memory {
+		return &LimitError{Limit: guestabi.LimitMemory, Max: t.limits.Memory, Used: needs}
+	}
+	return nil
+}
+
+func codecNumber[T any]() uint32 {
+	if serialize.CodecFor[T]() == serialize.Raw {
+		return guestabi.CodecRaw
+	}
+	return guestabi.CodecCBOR
+}

@@ -1,0 +1,46 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+
+	"github.com/sandpool/sandpool/internal/wire"
+)
+
+// lineCost is what a log line counts besides its bytes.
+const lineCost = 16
+
+// A guestLog hands a call's log lines to Options.GuestLog. The worker keeps to
+// the limit by itself; one that does not is not a worker of ours any more.
+type guestLog struct {
+	call   *call
+	worker *worker
+	used   int64
+}
+
+func (g *guestLog) write(h wire.Header, line []byte) error {
+	g.used += int64(len(line)) + lineCost
+	if g.used > g.call.target.limits.Log {
+		return errors.New("worker logs beyond the limit it was given")
+	}
+	log := g.worker.core.opts.GuestLog
+	level := slog.Level(int32(h.Code))
+	ctx := context.Background()
+	if !log.Enabled(ctx, level) {
+		return nil
+	}
+	t := &g.call.target
+	attrs := []slog.Attr{
+		slog.String("func", t.name), slog.String("module", t.module.Name()), slog.Int("worker", g.worker.number),
+	}
+	switch h.Flags {
+	case wire.StreamStdout:
+		attrs = append(attrs, slog.String("stream", "stdout"))
+	case wire.StreamStderr:
+		attrs = append(attrs, slog.String("stream", "stderr"))
+	}
+	log.LogAttrs(ctx, level, strings.ToValidUTF8(string(line), "\uFFFD"), attrs...)
+	return nil
+}

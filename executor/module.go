@@ -1,0 +1,209 @@
+package executor
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+	"time"
+
+	"github.com/sandpool/sandpool/internal/codecache"
+	"github.com/sandpool/sandpool/internal/engine"
+	"github.com/sandpool/sandpool/internal/shm"
+	"github.com/sandpool/sandpool/serialize"
+	"github.com/sandpool/sandpool/startmethod"
+)
+
+// A module is a module as an executor holds it: what is handed to workers, and
+// the calls that wait for that to exist.
+type module struct {
+	source *serialize.Module
+
+	share sync.Once // makes bytes
+	bytes *shm.Blob // the module itself; use shared
+	fault error
+
+	// Guarded by core.mu.
+	users   int       // calls that are not done
+	lastUse uint64    // the last call's id, for eviction
+	state   readiness // of the compiled code
+	waiting callList  // calls that need it
+	err     error     // of a failed compilation
+	retryAt time.Time
+	backoff time.Duration
+
+	// Constant once state is compiled. entry is nil when workers compile for
+	// themselves.
+	entry     *shm.Blob
+	entryName []byte
+}
+
+// readiness is how far a module's compiled code has got.
+type readiness int
+
+const (
+	uncompiled readiness = iota
+	compiling
+	compiled
+	refused // compiling failed; retried after retryAt
+)
+
+// Bounds of what an executor keeps of modules.
+const (
+	maxModules     = 256         // modules held without a call
+	firstRefusal   = time.Minute // how long a module that failed to compile is refused; doubles
+	longestRefusal = time.Hour
+)
+
+// moduleLocked returns the executor's entry for a module, new if need be.
+func (c *core) moduleLocked(source *serialize.Module) *module {
+	m := c.modules[source.Sum()]
+	if m == nil {
+		c.evictLocked()
+		m = &module{source: source}
+		c.modules[source.Sum()] = m
+	}
+	m.lastUse = c.lastID
+	return m
+}
+
+// evictLocked makes room for one more module by dropping the one that was not
+// used for longest, if none of its calls is under way.
+func (c *core) evictLocked() {
+	if len(c.modules) < maxModules {
+		return
+	}
+	var oldest *module
+	for _, m := range c.modules {
+		if m.users == 0 && m.state != compiling && (oldest == nil || m.lastUse < oldest.lastUse) {
+			oldest = m
+		}
+	}
+	if oldest != nil {
+		oldest.close()
+		delete(c.modules, oldest.source.Sum())
+	}
+}
+
+// close frees the shared bytes; no worker is being given them.
+func (m *module) close() {
+	if m.bytes != nil {
+		_ = m.bytes.Close()
+	}
+	if m.entry != nil {
+		_ = m.entry.Close()
+	}
+}
+
+// shared returns the module's bytes in the form that workers get them.
+func (m *module) shared() (*shm.Blob, error) {
+	m.share.Do(func() { m.bytes, m.fault = shm.NewBlob("sandpool-module", m.source.Bytes()) })
+	return m.bytes, m.fault
+}
+
+// prepareLocked reports whether a call can be queued for a worker. If not, the
+// call waits for its module, or is done with the reason why that cannot be had.
+func (c *core) prepareLocked(cl *call) bool {
+	m := cl.module
+	if cl.target.method == startmethod.Fresh || m.state == compiled {
+		return true
+	}
+	if m.state == refused && time.Now().Before(m.retryAt) {
+		c.finishLocked(cl, nil, copyError(m.err))
+		return false
+	}
+	m.waiting.push(cl)
+	if m.state != compiling {
+		m.state = compiling
+		c.wg.Go(func() { c.prepare(m) }) // exits when the template has; settleLocked kills that
+	}
+	return false
+}
+
+// prepare gets a module's compiled code and lets the waiting calls go on.
+func (c *core) prepare(m *module) {
+	entry, hit, err := c.entryFor(m)
+	var blob *shm.Blob
+	if err == nil && entry != nil {
+		blob, err = shm.NewBlob("sandpool-code", entry.Code)
+	}
+	c.update(func() {
+		if err != nil {
+			c.refuseLocked(m, err)
+			return
+		}
+		m.state, m.entry = compiled, blob
+		if entry != nil {
+			m.entryName = entry.Name[:]
+		}
+		if hit {
+			c.stats.CacheHits++
+		} else if entry != nil {
+			c.stats.Compiled++
+		}
+		for m.waiting.len() > 0 {
+			c.queue.push(m.waiting.pop())
+		}
+	})
+}
+
+// refuseLocked fails the calls that wait for a module which cannot be compiled,
+// and for a while those that come.
+func (c *core) refuseLocked(m *module, err error) {
+	m.state, m.err = refused, err
+	var verdict *serialize.ModuleError
+	if errors.As(err, &verdict) {
+		// The module is at fault: do not spend a minute of compiling on each call.
+		m.backoff = min(max(firstRefusal, 2*m.backoff), longestRefusal)
+		m.retryAt = time.Now().Add(m.backoff)
+	}
+	for m.waiting.len() > 0 {
+		c.finishLocked(m.waiting.pop(), nil, copyError(err))
+	}
+}
+
+// entryFor returns a module's compiled code, from disk (hit) or from a template
+// process. A nil entry means that workers have to compile for themselves.
+func (c *core) entryFor(m *module) (entry *codecache.Entry, hit bool, err error) {
+	id := codecache.ID{Module: m.source.Sum(), Engine: engine.Version(), Target: engine.Target()}
+	if c.store != nil {
+		e, err := c.store.Get(id)
+		if err == nil {
+			return &e, true, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			c.log.Warn("compiled module is not used", "module", m.source.Name(), "error", err)
+		}
+	}
+	select {
+	case c.compiles <- struct{}{}:
+		defer func() { <-c.compiles }()
+	case <-c.quit:
+		return nil, false, ErrShutdown
+	}
+	began := time.Now()
+	if entry, err = c.compile(m); err != nil || entry == nil {
+		return nil, false, err
+	}
+	c.log.Info("module compiled", "module", m.source.Name(), "digest", m.source.Digest(), "took", time.Since(began))
+	if c.store != nil {
+		if err := c.store.Put(id, *entry); err != nil {
+			c.log.Warn("compiled module is not kept on disk", "module", m.source.Name(), "error", err)
+		}
+	}
+	return entry, false, nil
+}
+
+// copyError returns an error value of its own for another future.
+func copyError(err error) error {
+	switch e := err.(type) { //nolint:errorlint // only errors that this package made itself, unwrapped
+	case *StartError:
+		clone := *e
+		return &clone
+	case *serialize.ModuleError:
+		clone := *e
+		return &clone
+	default:
+		return fmt.Errorf("%w", err)
+	}
+}

@@ -1,0 +1,55 @@
+package executor
+
+// Stats are an executor's figures at one moment.
+type Stats struct {
+	Workers int // worker processes, starting ones included
+	Idle    int // of these, waiting for calls
+	Running int // calls that a worker holds
+	Queued  int // calls that wait for a worker or for their module
+
+	Submitted uint64 // calls taken in
+	Succeeded uint64 // calls done with a result
+	Failed    uint64 // calls done with an error
+
+	WorkersStarted uint64 // processes that came up
+	WorkersDied    uint64 // of these, ended otherwise than by being told to, killed ones included
+	Compiled       uint64 // modules compiled
+	CacheHits      uint64 // modules whose compiled code was on disk
+
+	// Sandbox lists the mechanisms in force in the last worker that came up,
+	// SandboxMissing those that are not and why ("name: reason").
+	Sandbox        []string
+	SandboxMissing []string
+}
+
+// count notes a call's outcome.
+func (s *Stats) count(err error) {
+	if err == nil {
+		s.Succeeded++
+	} else {
+		s.Failed++
+	}
+}
+
+// Stats returns the executor's figures.
+func (e *Executor) Stats() Stats {
+	c := e.core
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.stats
+	s.Idle = len(c.idle)
+	for w := range c.workers {
+		if w.condemned {
+			continue
+		}
+		s.Workers++
+		if w.call != nil {
+			s.Running++
+		}
+	}
+	s.Queued = c.queue.len()
+	for _, m := range c.modules {
+		s.Queued += m.waiting.len()
+	}
+	return s
+}

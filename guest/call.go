@@ -1,0 +1,110 @@
+package guest
+
+import (
+	"fmt"
+	"math"
+	"reflect"
+)
+
+// The failure codes of ABI.md.
+const (
+	codeError  = 1 // the function returned an error
+	codeInput  = 2 // the input or the codecs do not fit
+	codePanic  = 3 // the function panicked
+	codeOutput = 4 // the result cannot be encoded
+)
+
+// The codecs of ABI.md.
+const (
+	codecRaw  = 0
+	codecCBOR = 1
+)
+
+// host is what ABI.md lets a guest import. No method keeps its arguments.
+type host interface {
+	// inputRead fills p from the input at offset and returns the number of bytes
+	// copied, fewer than len(p) only at the input's end.
+	inputRead(p []byte, offset uint32) uint32
+	outputWrite(p []byte)
+	fail(code uint32, message, stack string)
+	log(level int32, line string)
+}
+
+// failure is what a call that did not succeed hands to host.fail.
+type failure struct {
+	code           uint32
+	message, stack string
+}
+
+func failf(code uint32, format string, args ...any) *failure {
+	return &failure{code: code, message: fmt.Sprintf(format, args...)}
+}
+
+// call runs one function on one input and returns what sandpool_v1_call does.
+func (r *registry) call(h host, index, size, codecs uint32) uint32 {
+	var output []byte
+	failed := r.runner.run(func() (failed *failure) {
+		output, failed = r.serve(h, index, size, codecs)
+		return failed
+	})
+	if failed != nil {
+		h.fail(failed.code, validUTF8(failed.message), validUTF8(failed.stack))
+		return 1
+	}
+	if len(output) > 0 {
+		h.outputWrite(output)
+	}
+	return 0
+}
+
+// serve reads the input and runs the function.
+func (r *registry) serve(h host, index, size, codecs uint32) ([]byte, *failure) {
+	if uint64(index) >= uint64(len(r.functions)) {
+		return nil, failf(codeInput, "no function %d: the module has %d", index, len(r.functions))
+	}
+	f := &r.functions[index]
+	if failed := f.check(codecs); failed != nil {
+		return nil, failed
+	}
+	if size > math.MaxInt32 {
+		return nil, failf(codeInput, "input of %s: %d bytes are more than a Go guest can hold", f.name, size)
+	}
+	input := make([]byte, size)
+	if size > 0 {
+		if n := h.inputRead(input, 0); n != size {
+			return nil, failf(codeInput, "input of %s: got %d of %d bytes", f.name, n, size)
+		}
+	}
+	return f.run(input)
+}
+
+// check refuses codecs that do not belong to the function's types.
+func (f *function) check(codecs uint32) *failure {
+	in, out := codecs&0xff, codecs>>8&0xff
+	switch {
+	case codecs>>16 != 0:
+		return failf(codeInput, "codecs %#x: bits above 15 are set", codecs)
+	case in != codecOf(f.in):
+		return failf(codeInput, "%s takes %s: input came as %s, want %s", f.name, typeName(f.in), codecName(in), codecName(codecOf(f.in)))
+	case out != codecOf(f.out):
+		return failf(codeInput, "%s returns %s: output asked for as %s, want %s", f.name, typeName(f.out), codecName(out), codecName(codecOf(f.out)))
+	}
+	return nil
+}
+
+func codecOf(t reflect.Type) uint32 {
+	if isRaw(t) {
+		return codecRaw
+	}
+	return codecCBOR
+}
+
+func codecName(codec uint32) string {
+	switch codec {
+	case codecRaw:
+		return "raw bytes"
+	case codecCBOR:
+		return "CBOR"
+	}
+	return fmt.Sprintf("codec %d", codec)
+}

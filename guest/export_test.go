@@ -1,0 +1,67 @@
+package guest
+
+import (
+	"log/slog"
+	"testing"
+)
+
+// Registry is a list of functions.
+type Registry = registry
+
+// NewRegistry lets a test have its own functions. Calls may not be concurrent.
+func NewRegistry(tb testing.TB) *Registry {
+	r := new(Registry)
+	tb.Cleanup(r.runner.stop)
+	return r
+}
+
+// RegisterIn is Register for r.
+func RegisterIn[In, Out any](r *Registry, name string, fn func(In) (Out, error)) {
+	r.add(newFunction(name, fn))
+}
+
+// FakeHost is a host in memory. Short makes InputRead return less.
+type FakeHost struct {
+	Input   []byte
+	Short   bool
+	Writes  [][]byte
+	Code    uint32
+	Message string
+	Stack   string
+	Lines   []string
+	Levels  []int32
+}
+
+func (h *FakeHost) inputRead(p []byte, offset uint32) uint32 {
+	n := copy(p, h.Input[offset:])
+	if h.Short {
+		n--
+	}
+	return uint32(n)
+}
+
+func (h *FakeHost) outputWrite(p []byte) { h.Writes = append(h.Writes, append([]byte{}, p...)) }
+
+func (h *FakeHost) fail(code uint32, message, stack string) {
+	h.Code, h.Message, h.Stack = code, message, stack
+}
+
+func (h *FakeHost) log(level int32, line string) {
+	h.Levels, h.Lines = append(h.Levels, level), append(h.Lines, line)
+}
+
+// Call runs a function of r as the export does.
+func (h *FakeHost) Call(r *Registry, index, codecs uint32) uint32 {
+	return r.call(h, index, uint32(len(h.Input)), codecs)
+}
+
+// CallSized is Call with a size that is not the input's.
+func (h *FakeHost) CallSized(r *Registry, index, size, codecs uint32) uint32 {
+	return r.call(h, index, size, codecs)
+}
+
+// Describe runs the other export.
+func (h *FakeHost) Describe(r *Registry) uint32 { return r.start().describe(h) }
+
+// LogHandler is the package's LogHandler for this host.
+func (h *FakeHost) LogHandler() slog.Handler { return newLogHandler(h) }

@@ -1,0 +1,62 @@
+package guestabi
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// maxName and maxText bound what a description may say, in bytes.
+const (
+	maxName = 128
+	maxText = 4 << 10
+)
+
+// ParseDescription decodes and checks a guest's description. Its size is the
+// caller's to bound.
+func ParseDescription(b []byte) (*Description, error) {
+	d := &Description{}
+	if err := json.Unmarshal(b, d); err != nil {
+		return nil, fmt.Errorf("description: %w", err)
+	}
+	seen := make(map[string]bool, len(d.Functions))
+	for i, f := range d.Functions {
+		if err := CheckName(f.Name); err != nil {
+			return nil, fmt.Errorf("description: function %d: %w", i, err)
+		}
+		if seen[f.Name] {
+			return nil, fmt.Errorf("description: two functions are called %q", f.Name)
+		}
+		seen[f.Name] = true
+		if !isText(f.In) || !isText(f.Out) {
+			return nil, fmt.Errorf("description: function %q: types are no short text", f.Name)
+		}
+	}
+	if !isText(d.SDK) {
+		return nil, errors.New("description: sdk is no short text")
+	}
+	return d, nil
+}
+
+// CheckName reports why name is no function name.
+func CheckName(name string) error {
+	if name == "" || len(name) > maxName {
+		return fmt.Errorf("a name of %d bytes (1 to %d allowed)", len(name), maxName)
+	}
+	for _, c := range []byte(name) {
+		if !isNameByte(c) {
+			return fmt.Errorf("the name %q has other characters than letters, digits and _-./:", name)
+		}
+	}
+	return nil
+}
+
+func isNameByte(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("_-./:", c) >= 0
+}
+
+func isText(s string) bool {
+	return len(s) <= maxText && utf8.ValidString(s)
+}

@@ -1,0 +1,52 @@
+// Package guestabi holds the names and numbers of guest/ABI.md, version 1, for
+// host and worker. The guest SDK does not import it: a guest is built from its
+// own few constants.
+package guestabi
+
+// Names of the interface.
+const (
+	ImportModule   = "sandpool_v1"
+	ExportCall     = "sandpool_v1_call"
+	ExportDescribe = "sandpool_v1_describe"
+	ExportInit     = "_initialize"
+	WASI           = "wasi_snapshot_preview1"
+)
+
+// Codes of a failed call. Up to CodeOutput the guest says so itself; the others
+// are what the worker saw.
+const (
+	CodeError  uint32 = 1
+	CodeInput  uint32 = 2
+	CodePanic  uint32 = 3
+	CodeOutput uint32 = 4
+	CodeTrap   uint32 = 5
+	CodeExit   uint32 = 6
+)
+
+// Codecs of an input or output.
+const (
+	CodecRaw  uint32 = 0
+	CodecCBOR uint32 = 1
+)
+
+// Names of the limits, as executor.LimitError shows them.
+const (
+	LimitWall   = "wall"
+	LimitMemory = "memory"
+	LimitInput  = "input"
+	LimitOutput = "output"
+	LimitLog    = "log"
+)
+
+// A Function is one entry of a module's description.
+type Function struct {
+	Name string `json:"name"`
+	In   string `json:"in"`
+	Out  string `json:"out"`
+}
+
+// A Description is what a guest says of itself.
+type Description struct {
+	SDK       string     `json:"sdk"`
+	Functions []Function `json:"functions"`
+}

@@ -1,0 +1,141 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxFiles is RLIMIT_NOFILE of a worker: its pipes, the descriptors of blobs on
+// their way and what the Go runtime holds.
+const maxFiles = 64
+
+func apply(c Config, r *Report) {
+	r.add(Descriptors, closeOthers(c.Keep))
+	r.add(Rlimits, setRlimits())
+	if c.Data > 0 {
+		r.add(Memory, limitData(c.Data))
+	}
+	r.add(NotDumpable, unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0))
+	r.add(ParentDeath, checkParentDeath())
+	r.add(NoNewPrivs, checkNoNewPrivs())
+}
+
+// closeOthers closes every descriptor above 2 that is not to be kept, except
+// what the Go runtime's poller owns.
+func closeOthers(keep []*os.File) error {
+	kept := make(map[int]bool, len(keep))
+	for _, f := range keep {
+		kept[int(f.Fd())] = true
+	}
+	dir, err := os.Open("/proc/self/fd")
+	if err != nil {
+		return err
+	}
+	names, err := dir.Readdirnames(-1)
+	if cerr := dir.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		fd, err := strconv.Atoi(name)
+		if err != nil || fd <= 2 || kept[fd] {
+			continue
+		}
+		target, err := os.Readlink("/proc/self/fd/" + name)
+		if err != nil || target == "anon_inode:[eventpoll]" || target == "anon_inode:[eventfd]" {
+			continue // gone (the directory itself) or the poller's
+		}
+		_ = unix.Close(fd)
+	}
+	return nil
+}
+
+func setRlimits() error {
+	limits := []struct {
+		resource int
+		max      uint64
+	}{
+		{unix.RLIMIT_CORE, 0},
+		{unix.RLIMIT_FSIZE, 0},
+		{unix.RLIMIT_NOFILE, maxFiles},
+		{unix.RLIMIT_MEMLOCK, 0},
+		{unix.RLIMIT_MSGQUEUE, 0},
+	}
+	var errs []error
+	for _, l := range limits {
+		if err := setRlimit(l.resource, l.max); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// setRlimit lowers a limit, soft and hard, and never raises one.
+func setRlimit(resource int, limit uint64) error {
+	var now unix.Rlimit
+	if err := unix.Getrlimit(resource, &now); err != nil {
+		return err
+	}
+	limit = min(limit, now.Max)
+	return unix.Setrlimit(resource, &unix.Rlimit{Cur: limit, Max: limit})
+}
+
+// limitData bounds private writable memory to what is mapped now plus more
+// bytes: a race-enabled program has gigabytes of it from the start.
+func limitData(more uint64) error {
+	now, err := dataSize()
+	if err != nil {
+		return err
+	}
+	return setRlimit(unix.RLIMIT_DATA, now+more)
+}
+
+// dataSize returns VmData, the memory that RLIMIT_DATA counts, in bytes.
+func dataSize() (uint64, error) {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(status)) {
+		if rest, ok := strings.CutPrefix(line, "VmData:"); ok {
+			kib, err := strconv.ParseUint(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
+			if err != nil {
+				return 0, fmt.Errorf("VmData: %w", err)
+			}
+			return kib << 10, nil
+		}
+	}
+	return 0, errors.New("no VmData in /proc/self/status")
+}
+
+// checkParentDeath reports whether the signal asked for at launch is set, and
+// whether the host died before it was.
+func checkParentDeath() error {
+	var sig int32
+	if err := unix.Prctl(unix.PR_GET_PDEATHSIG, ptr(&sig), 0, 0, 0); err != nil {
+		return err
+	}
+	if sig != int32(unix.SIGKILL) {
+		return fmt.Errorf("signal is %d", sig)
+	}
+	return nil
+}
+
+// checkNoNewPrivs reports whether the launcher's thread passed it on.
+func checkNoNewPrivs() error {
+	set, err := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)
+	if err != nil {
+		return err
+	}
+	if set != 1 {
+		return errors.New("not set at launch")
+	}
+	return nil
+}

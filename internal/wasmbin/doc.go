@@ -1,0 +1,46 @@
+// Package wasmbin reads core WebAssembly modules without trusting them.
+//
+//	m, err := wasmbin.Scan(b)
+//	if e, ok := errors.AsType[*wasmbin.Error](err); ok && e.Kind == wasmbin.Limit {
+//		// well formed so far, but beyond what a worker should be asked to compile
+//	}
+//	if exp := m.Export("add"); exp != nil && exp.Func != nil {
+//		fmt.Println(exp.Name, exp.Func) // add (i32, i32) -> (i32)
+//	}
+//
+// A module of fifteen bytes can claim four thousand million exports, and a
+// decoder that believes the claim takes the process, or the machine, with it.
+// The host therefore never hands guest bytes to a WebAssembly runtime: it reads
+// them with [Scan], which checks every claim against the bytes that are there,
+// before it allocates, and refuses what browsers refuse (see [MaxTypes] and the
+// other limits). What passes goes to a worker process, which compiles it under
+// limits of its own: Scan makes the cheap attacks fail early, it does not
+// replace that process.
+//
+// # What is checked
+//
+// The header, the order, uniqueness and size of the sections, every count,
+// every name (UTF-8, length), every LEB128 number (length, overflow), the
+// indices of types, functions, exports and the start function, and the body of
+// each function: every instruction must be known, blocks must nest, and the
+// final end must be the last byte. Operand types are not checked, nor are
+// indices inside bodies, nor alignments: the compiler does that, and its answer
+// costs no more than an error. The name section is checked like the others
+// because the runtime decodes it too.
+//
+// # What is understood
+//
+// WebAssembly 2.0 (which includes SIMD, bulk memory and reference types) and
+// the proposals the workers' runtime can enable: threads, tail calls, exception
+// handling with exnref, extended constant expressions and typed function
+// references; [Module.Features] lists which of these a module needs. Anything
+// else is refused with a reason, on purpose including relaxed SIMD: the runtime
+// reads a SIMD opcode as one byte, so an opcode above 0xff would mean one thing
+// here and another there.
+//
+// # Errors
+//
+// Every error is an [*Error]; its [Kind] says whether the bytes are no core
+// module at all ([NotWasm]), stop too early ([Truncated]), break the format
+// ([Malformed]) or exceed a limit ([Limit]).
+package wasmbin

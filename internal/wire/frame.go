@@ -1,0 +1,140 @@
+package wire
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// Version is the protocol's version, carried in every header. Host and worker
+// are the same program unless a separate worker binary is used, so there is no
+// negotiation: another version is refused with a [*VersionError].
+const Version = 1
+
+// HeaderSize is the encoded size of a [Header] in bytes.
+const HeaderSize = 32
+
+// Type says what a frame is. Types below 0x80 go from host to worker, the
+// others from worker to host.
+type Type uint8
+
+// The frames of protocol version 1; docs/protocol.md has their fields.
+const (
+	TypeHello   Type = 0x01 // host's half of the handshake
+	TypeLoad    Type = 0x02 // bind a function of a module to a slot
+	TypeBlob    Type = 0x03 // part of a module or of its compiled entry
+	TypeUnload  Type = 0x04 // free a slot
+	TypeCall    Type = 0x05 // run the slot's function on the payload
+	TypeHostRet Type = 0x06 // answer to a TypeHostCall
+
+	TypeReady    Type = 0x81 // worker's half of the handshake
+	TypeLoaded   Type = 0x82 // answer to TypeLoad
+	TypeEntry    Type = 0x83 // part of a compiled entry, from a template
+	TypeResult   Type = 0x84 // a call's output
+	TypeFail     Type = 0x85 // why a load or a call gave no result
+	TypeHostCall Type = 0x86 // the running guest calls a host function
+)
+
+var typeNames = map[Type]string{
+	TypeHello: "HELLO", TypeLoad: "LOAD", TypeBlob: "BLOB", TypeUnload: "UNLOAD", TypeCall: "CALL", TypeHostRet: "HOSTRET",
+	TypeReady: "READY", TypeLoaded: "LOADED", TypeEntry: "ENTRY", TypeResult: "RESULT", TypeFail: "FAIL", TypeHostCall: "HOSTCALL",
+}
+
+// String returns the name that docs/protocol.md uses.
+func (t Type) String() string {
+	if s, ok := typeNames[t]; ok {
+		return s
+	}
+	return fmt.Sprintf("type 0x%02x", uint8(t))
+}
+
+// Host functions, as [Header.Slot] of a TypeHostCall names them.
+const (
+	// HostLog is one log line of the guest: Code holds the level (an int32) and
+	// Flags the stream it came from.
+	HostLog uint32 = 0
+)
+
+// Streams of a HostLog, in [Header.Flags].
+const (
+	StreamLog    uint16 = 0 // the log function of the guest interface
+	StreamStdout uint16 = 1 // a line of the guest's standard output
+	StreamStderr uint16 = 2 // a line of the guest's standard error
+)
+
+// FlagDescribe on a CALL asks for the module's description instead of a
+// function's result.
+const FlagDescribe uint16 = 1
+
+// Sizes that both sides keep to, in bytes.
+const (
+	MaxControl     = 64 << 10         // a CBOR payload: HELLO, READY, LOAD, LOADED
+	MaxFail        = 512 << 10        // a FAIL payload: message, stack and standard error, each cut
+	MaxLogLine     = 64 << 10         // a log line
+	MaxChunk       = 1 << 20          // the payload of a BLOB or ENTRY
+	MaxDescription = 1 << 20          // a module's description
+	MaxEntry       = 1 << 30          // a compiled entry as a whole
+	MaxPayload     = 1<<32 - 1 - 4096 // a CALL's input or a RESULT's output
+)
+
+// A Header precedes every payload. Fields that a type does not name are zero.
+type Header struct {
+	Length uint32 // b[0:4]   payload bytes that follow the header
+	Type   Type   // b[5]     after the version in b[4]
+	Flags  uint16 // b[6:8]
+	ID     uint64 // b[8:16]  the call, counted by the host from 1
+	Slot   uint32 // b[16:20] the slot of a LOAD, UNLOAD or CALL
+	Code   uint32 // b[20:24]
+	Time   int64  // b[24:32] nanoseconds
+}
+
+// put encodes h into the first HeaderSize bytes of b.
+func (h Header) put(b []byte) {
+	binary.LittleEndian.PutUint32(b[0:], h.Length)
+	b[4] = Version
+	b[5] = byte(h.Type)
+	binary.LittleEndian.PutUint16(b[6:], h.Flags)
+	binary.LittleEndian.PutUint64(b[8:], h.ID)
+	binary.LittleEndian.PutUint32(b[16:], h.Slot)
+	binary.LittleEndian.PutUint32(b[20:], h.Code)
+	binary.LittleEndian.PutUint64(b[24:], uint64(h.Time))
+}
+
+// parse decodes the first HeaderSize bytes of b; the version is the caller's to
+// check.
+func parse(b []byte) Header {
+	return Header{
+		Length: binary.LittleEndian.Uint32(b[0:]),
+		Type:   Type(b[5]),
+		Flags:  binary.LittleEndian.Uint16(b[6:]),
+		ID:     binary.LittleEndian.Uint64(b[8:]),
+		Slot:   binary.LittleEndian.Uint32(b[16:]),
+		Code:   binary.LittleEndian.Uint32(b[20:]),
+		Time:   int64(binary.LittleEndian.Uint64(b[24:])),
+	}
+}
+
+// A VersionError reports a peer that speaks another protocol version.
+type VersionError struct {
+	Got uint8
+}
+
+// Error names both versions.
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("peer speaks protocol version %d, this program %d", e.Got, Version)
+}
+
+// A FrameError reports a frame that its reader does not accept: a type that
+// does not belong here, or a length over the type's limit.
+type FrameError struct {
+	Type   Type
+	Length uint32
+	Max    uint32 // the limit in force; 0 when the type itself is wrong
+}
+
+// Error says which of the two it was.
+func (e *FrameError) Error() string {
+	if e.Max == 0 {
+		return fmt.Sprintf("unexpected %s frame of %d bytes", e.Type, e.Length)
+	}
+	return fmt.Sprintf("%s frame of %d bytes exceeds %d", e.Type, e.Length, e.Max)
+}

@@ -1,0 +1,121 @@
+package wire
+
+import (
+	"fmt"
+
+	"github.com/fxamacker/cbor/v2"
+)
+
+// Role is what a worker process is started for.
+type Role string
+
+// The two roles.
+const (
+	RoleWorker   Role = "worker"   // serves calls until its pipes close
+	RoleTemplate Role = "template" // compiles one module, answers and exits
+)
+
+// Hello is the payload of a HELLO frame.
+type Hello struct {
+	Role    Role   `cbor:"role"`
+	Name    string `cbor:"name"`              // for error texts
+	Data    uint64 `cbor:"data"`              // bytes of private memory the worker may add (RLIMIT_DATA)
+	Engine  string `cbor:"engine"`            // the host's wazero version; another one refuses
+	NoCache bool   `cbor:"nocache,omitempty"` // load without compiled entries
+}
+
+// Ready is the payload of a READY frame.
+type Ready struct {
+	Engine  string   `cbor:"engine"`            // the worker's wazero version
+	InForce []string `cbor:"inforce"`           // sandbox mechanisms that are active, by name
+	Missing []string `cbor:"missing,omitempty"` // mechanisms that could not be put in force, "name: reason"
+	NoCache bool     `cbor:"nocache,omitempty"` // this build cannot take compiled entries from memory
+}
+
+// Load is the payload of a LOAD frame: it binds a slot to one function of one
+// module, run in one way. The module's bytes follow the first LOAD of its
+// digest in a worker.
+type Load struct {
+	Digest    []byte `cbor:"digest"`             // SHA-256 of the module
+	Function  string `cbor:"function,omitempty"` // registered name
+	Method    string `cbor:"method"`             // start method
+	Memory    uint64 `cbor:"memory"`             // linear memory limit in bytes
+	Output    uint64 `cbor:"output"`             // output limit in bytes
+	LogBytes  uint64 `cbor:"logbytes"`           // log, standard output and error of one call in bytes
+	Inline    bool   `cbor:"inline,omitempty"`   // blobs follow as BLOB frames instead of descriptors
+	Module    uint64 `cbor:"module,omitempty"`   // size of the module's bytes; 0 when the worker has them
+	Entry     uint64 `cbor:"entry,omitempty"`    // size of the compiled entry; 0 when there is none
+	EntryName []byte `cbor:"key,omitempty"`      // the key under which wazero looks the entry up
+}
+
+// Loaded is the payload of a template's LOADED frame; a worker's is empty. ENTRY
+// frames with Entry bytes in all follow.
+type Loaded struct {
+	Entry     uint64 `cbor:"entry"`
+	EntryName []byte `cbor:"key"`
+}
+
+// Failure is the payload of a FAIL frame. [Header.Code] holds the Kind.
+type Failure struct {
+	Message string `cbor:"message,omitempty"`
+	Guest   uint32 `cbor:"guest,omitempty"` // KindGuest: executor.Code
+	Exit    uint32 `cbor:"exit,omitempty"`  // KindGuest: the exit code
+	Stack   string `cbor:"stack,omitempty"`
+	Stderr  string `cbor:"stderr,omitempty"` // tail of the guest's standard error
+	Limit   string `cbor:"limit,omitempty"`  // KindLimit: its name
+	Max     uint64 `cbor:"max,omitempty"`
+	Used    uint64 `cbor:"used,omitempty"`
+	Module  uint32 `cbor:"module,omitempty"` // KindModule: serialize.ModuleErrorKind
+	Name    string `cbor:"name,omitempty"`   // KindModule: the export or import meant
+}
+
+// Kinds of failure, in [Header.Code] of a FAIL frame.
+const (
+	KindGuest    uint32 = 1 // the guest failed: error, panic, trap, exit
+	KindLimit    uint32 = 2 // a limit was reached
+	KindModule   uint32 = 3 // the module cannot serve the call
+	KindInternal uint32 = 4 // the worker itself failed and exits
+)
+
+var (
+	encMode = func() cbor.EncMode {
+		m, err := cbor.CoreDetEncOptions().EncMode()
+		if err != nil {
+			panic(err) // the options are constants
+		}
+		return m
+	}()
+	decMode = func() cbor.DecMode {
+		m, err := cbor.DecOptions{
+			DupMapKey:         cbor.DupMapKeyEnforcedAPF,
+			IndefLength:       cbor.IndefLengthForbidden,
+			MaxNestedLevels:   8,
+			MaxArrayElements:  64,
+			MaxMapPairs:       64,
+			TagsMd:            cbor.TagsForbidden,
+			ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
+		}.DecMode()
+		if err != nil {
+			panic(err) // the options are constants
+		}
+		return m
+	}()
+)
+
+// Marshal encodes one of the messages above.
+func Marshal(v any) ([]byte, error) {
+	b, err := encMode.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("encode %T: %w", v, err)
+	}
+	return b, nil
+}
+
+// Unmarshal decodes one of the messages above, refusing unknown members,
+// duplicate keys, tags and indefinite lengths.
+func Unmarshal(b []byte, v any) error {
+	if err := decMode.Unmarshal(b, v); err != nil {
+		return fmt.Errorf("decode %T: %w", v, err)
+	}
+	return nil
+}

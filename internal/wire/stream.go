@@ -1,0 +1,164 @@
+package wire
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// small is the largest frame that travels in one write with its header.
+const small = 32 << 10
+
+// A Writer writes frames. It is for one goroutine.
+type Writer struct {
+	w   io.Writer
+	buf []byte // header and small payload; never holds more than small bytes
+}
+
+// NewWriter returns a Writer on w, whose Write must be blocking and complete
+// (os.File's is).
+func NewWriter(w io.Writer) *Writer {
+	return &Writer{w: w, buf: make([]byte, 0, 512)}
+}
+
+// Write sends one frame; h.Length is set from payload. A frame of up to 32 KiB
+// is one write, a larger one two.
+func (w *Writer) Write(h Header, payload []byte) error {
+	if uint64(len(payload)) > MaxPayload {
+		return &FrameError{Type: h.Type, Length: MaxPayload, Max: MaxPayload}
+	}
+	h.Length = uint32(len(payload))
+	if cap(w.buf) < HeaderSize+min(len(payload), small) {
+		w.buf = make([]byte, 0, HeaderSize+small)
+	}
+	b := w.buf[:HeaderSize]
+	h.put(b)
+	if len(payload) <= small {
+		b = append(b, payload...)
+		payload = nil
+	}
+	if _, err := w.w.Write(b); err != nil {
+		return err
+	}
+	if len(payload) > 0 {
+		if _, err := w.w.Write(payload); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// WriteChunks sends data as frames of at most MaxChunk bytes each.
+func (w *Writer) WriteChunks(h Header, data []byte) error {
+	for len(data) > 0 {
+		n := min(len(data), MaxChunk)
+		if err := w.Write(h, data[:n]); err != nil {
+			return err
+		}
+		data = data[n:]
+	}
+	return nil
+}
+
+// A Reader reads frames. It is for one goroutine.
+type Reader struct {
+	r      *bufio.Reader
+	header [HeaderSize]byte
+	left   uint32 // payload bytes of the last header not read yet
+}
+
+// NewReader returns a Reader on r.
+func NewReader(r io.Reader) *Reader {
+	return &Reader{r: bufio.NewReaderSize(r, small+HeaderSize)}
+}
+
+// Next reads the next header. limits maps each type that may come now to the
+// largest payload it may have, in bytes; anything else is a [*FrameError]. The
+// payload must be read before the next Next. A clean end between frames is
+// io.EOF; an end inside one is io.ErrUnexpectedEOF.
+func (r *Reader) Next(limits Limits) (Header, error) {
+	if r.left > 0 {
+		return Header{}, fmt.Errorf("wire: %d payload bytes left unread", r.left)
+	}
+	if _, err := io.ReadFull(r.r, r.header[:]); err != nil {
+		return Header{}, err
+	}
+	if v := r.header[4]; v != Version {
+		return Header{}, &VersionError{Got: v}
+	}
+	h := parse(r.header[:])
+	limit, ok := limits.of(h.Type)
+	switch {
+	case !ok:
+		return Header{}, &FrameError{Type: h.Type, Length: h.Length}
+	case h.Length > limit:
+		return Header{}, &FrameError{Type: h.Type, Length: h.Length, Max: limit}
+	}
+	r.left = h.Length
+	return h, nil
+}
+
+// Payload reads the last header's payload into buf when it fits its capacity,
+// else into a new buffer. The buffer starts at no more than 1 MiB and doubles as
+// bytes arrive, so a peer pays for what it makes us allocate.
+func (r *Reader) Payload(buf []byte) ([]byte, error) {
+	n := int(r.left)
+	if cap(buf) >= n {
+		buf = buf[:n]
+		return buf, r.fill(buf)
+	}
+	buf = make([]byte, min(n, 1<<20))
+	for at := 0; ; {
+		if err := r.fill(buf[at:]); err != nil {
+			return nil, err
+		}
+		if len(buf) == n {
+			return buf, nil
+		}
+		at = len(buf)
+		next := make([]byte, min(n, 2*at))
+		copy(next, buf)
+		buf = next
+	}
+}
+
+// Discard skips the last header's payload.
+func (r *Reader) Discard() error {
+	n, err := r.r.Discard(int(r.left))
+	r.left -= uint32(n)
+	return unexpected(err)
+}
+
+func (r *Reader) fill(b []byte) error {
+	n, err := io.ReadFull(r.r, b)
+	r.left -= uint32(n)
+	return unexpected(err)
+}
+
+// unexpected turns the end of the stream inside a frame into what it is.
+func unexpected(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// Limits says which frames may come and how large their payloads may be. It is
+// a short list, searched in order.
+type Limits []Limit
+
+// A Limit allows one type up to Max payload bytes.
+type Limit struct {
+	Type Type
+	Max  uint32
+}
+
+func (l Limits) of(t Type) (uint32, bool) {
+	for _, e := range l {
+		if e.Type == t {
+			return e.Max, true
+		}
+	}
+	return 0, false
+}

@@ -1,0 +1,71 @@
+package serialize
+
+import (
+	"fmt"
+
+	"github.com/sandpool/sandpool/internal/guestabi"
+	"github.com/sandpool/sandpool/internal/wasmbin"
+)
+
+// isGuest reports whether a module claims the guest interface.
+func isGuest(info *wasmbin.Module) bool {
+	return info.Export(guestabi.ExportCall) != nil
+}
+
+// checkGuest reports why a worker could not run functions of the module.
+func checkGuest(name string, info *wasmbin.Module) error {
+	for _, im := range info.Imports {
+		if reason := refuseImport(im); reason != "" {
+			return &ModuleError{Kind: MissingImport, Module: name, Name: im.Module + "." + im.Name, Reason: reason}
+		}
+	}
+	for _, export := range []string{guestabi.ExportDescribe, guestabi.ExportCall} {
+		if reason := refuseExport(info, export); reason != "" {
+			return &ModuleError{Kind: MissingExport, Module: name, Name: export, Reason: reason}
+		}
+	}
+	if ex := info.Export("memory"); ex == nil || ex.Kind != wasmbin.KindMemory {
+		return &ModuleError{Kind: MissingExport, Module: name, Name: "memory", Reason: "a guest exports its linear memory"}
+	}
+	if init := info.Export(guestabi.ExportInit); init != nil && (init.Func == nil || init.Func.String() != "() -> ()") {
+		return &ModuleError{Kind: Invalid, Module: name, Name: guestabi.ExportInit, Reason: "is no function of type () -> ()"}
+	}
+	if len(info.Features) > 0 {
+		return &ModuleError{Kind: Invalid, Module: name, Reason: fmt.Sprintf("needs WebAssembly features beyond 2.0: %v", info.Features)}
+	}
+	return nil
+}
+
+func refuseImport(im wasmbin.Import) string {
+	functions, ok := guestabi.Imports[im.Module]
+	switch {
+	case !ok:
+		return fmt.Sprintf("workers offer only %s and %s", guestabi.ImportModule, guestabi.WASI)
+	case im.Kind != wasmbin.KindFunc:
+		return fmt.Sprintf("workers offer functions, not a %s", im.Kind)
+	}
+	want, ok := functions[im.Name]
+	switch {
+	case !ok:
+		return "there is no function of that name"
+	case im.Func.String() != want:
+		return fmt.Sprintf("it has type %s, the module wants %s", want, im.Func)
+	}
+	return ""
+}
+
+func refuseExport(info *wasmbin.Module, name string) string {
+	want := guestabi.Exports[name]
+	ex := info.Export(name)
+	switch {
+	case ex == nil && info.Export("_start") != nil:
+		return "the module is a WASI command; functions are built as a reactor with the guest SDK (guest/ABI.md)"
+	case ex == nil:
+		return "the module does not follow the guest interface (guest/ABI.md)"
+	case ex.Kind != wasmbin.KindFunc || ex.Func == nil:
+		return fmt.Sprintf("is a %s, not a function", ex.Kind)
+	case ex.Func.String() != want:
+		return fmt.Sprintf("has type %s instead of %s", ex.Func, want)
+	}
+	return ""
+}

@@ -1,0 +1,171 @@
+package serialize
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/sandpool/sandpool/internal/wasmbin"
+)
+
+// MaxModuleSize is the largest module that is taken, in bytes.
+const MaxModuleSize = 1 << 30
+
+// A Module is the bytes of a WebAssembly module and what a bounded scan learned
+// of them; it never changes. Two Modules with the same bytes are the same module
+// to an executor. Loading a file again after it changed gives another Module;
+// the first keeps its bytes. A Module is safe for concurrent use.
+type Module struct {
+	name   string
+	digest [sha256.Size]byte
+	data   []byte
+	info   *wasmbin.Module
+	unfit  error // what Check reports
+}
+
+// LoadModule reads a module from a file and scans it. The error is a
+// [*ModuleError] for what is in the file, or the file system's.
+func LoadModule(path string) (*Module, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return read(filepath.Base(path), f)
+}
+
+// LoadModuleFS is LoadModule from a file system, such as an embed.FS.
+func LoadModuleFS(fsys fs.FS, path string) (*Module, error) {
+	f, err := fsys.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return read(path, f)
+}
+
+// LoadPinned is LoadModule for a file that must have the given digest, in the
+// form of [Module.Digest]. A file with another one is refused before it is
+// parsed, with a [*ModuleError] of kind [Digest].
+func LoadPinned(path, digest string) (*Module, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	name := filepath.Base(path)
+	data, err := readBounded(name, f)
+	if err != nil {
+		return nil, err
+	}
+	if got := digestText(sha256.Sum256(data)); got != strings.ToLower(digest) {
+		return nil, &ModuleError{Kind: Digest, Module: name, Reason: fmt.Sprintf("digest is %s, pinned to %s", got, digest)}
+	}
+	return newModule(name, data)
+}
+
+// NewModule scans a module given as bytes, of which it keeps a copy. name is for
+// people: errors, logs and statistics show it.
+func NewModule(name string, data []byte) (*Module, error) {
+	if len(data) > MaxModuleSize {
+		return nil, tooLarge(name)
+	}
+	return newModule(name, slices.Clone(data))
+}
+
+func read(name string, r io.Reader) (*Module, error) {
+	data, err := readBounded(name, r)
+	if err != nil {
+		return nil, err
+	}
+	return newModule(name, data)
+}
+
+func readBounded(name string, r io.Reader) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, MaxModuleSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("read module %q: %w", name, err)
+	}
+	if len(data) > MaxModuleSize {
+		return nil, tooLarge(name)
+	}
+	return data, nil
+}
+
+func tooLarge(name string) error {
+	return &ModuleError{Kind: Limit, Module: name, Reason: fmt.Sprintf("larger than %d bytes", MaxModuleSize)}
+}
+
+// newModule scans data, which it keeps.
+func newModule(name string, data []byte) (*Module, error) {
+	info, err := wasmbin.Scan(data)
+	if err != nil {
+		return nil, scanError(name, err)
+	}
+	m := &Module{name: name, digest: sha256.Sum256(data), data: data, info: info}
+	m.unfit = checkGuest(name, info)
+	return m, nil
+}
+
+// scanError gives a scan's verdict its exported form.
+func scanError(name string, err error) error {
+	var e *wasmbin.Error
+	if !errors.As(err, &e) {
+		return fmt.Errorf("scan module %q: %w", name, err)
+	}
+	kind := Invalid
+	switch e.Kind {
+	case wasmbin.NotWasm:
+		kind = NotWasm
+	case wasmbin.Truncated:
+		kind = Truncated
+	case wasmbin.Limit:
+		kind = Limit
+	case wasmbin.Malformed:
+	}
+	reason := e.Reason
+	if e.Section != "" {
+		reason = fmt.Sprintf("%s section: %s (byte %d)", e.Section, e.Reason, e.Offset)
+	}
+	return &ModuleError{Kind: kind, Module: name, Reason: reason}
+}
+
+// Name returns the name it was loaded under: a file's base name.
+func (m *Module) Name() string { return m.name }
+
+// Digest returns the SHA-256 of the bytes as "sha256:" and 64 hexadecimal
+// digits.
+func (m *Module) Digest() string { return digestText(m.digest) }
+
+// Sum returns the SHA-256 of the bytes.
+func (m *Module) Sum() [sha256.Size]byte { return m.digest }
+
+// Size returns the length of the bytes.
+func (m *Module) Size() int { return len(m.data) }
+
+// Bytes returns a copy of the module's bytes.
+func (m *Module) Bytes() []byte { return slices.Clone(m.data) }
+
+// InitialMemory returns the linear memory that an instance starts with, in bytes.
+func (m *Module) InitialMemory() uint64 {
+	if m.info.Memory == nil {
+		return 0
+	}
+	return m.info.Memory.Min << 16
+}
+
+// Check reports why no worker can run functions of the module, as a
+// [*ModuleError]: an import that workers do not offer, or exports of the guest
+// interface that are missing. It runs nothing. Submit calls it.
+func (m *Module) Check() error { return m.unfit }
+
+func digestText(sum [sha256.Size]byte) string {
+	return "sha256:" + hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,237 @@
+package wasmworker
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
+
+	"github.com/sandpool/sandpool/internal/guestabi"
+	"github.com/sandpool/sandpool/internal/wire"
+	"github.com/sandpool/sandpool/serialize"
+	"github.com/sandpool/sandpool/startmethod"
+)
+
+// A call is the one being run: its slot, its bytes and what host functions note
+// about it.
+type call struct {
+	id     uint64
+	slot   *slot
+	input  []byte
+	output []byte
+	memory *memory // of the instance; nil before there is one
+
+	maxOutput uint64
+	logLeft   uint64   // bytes the guest may still log
+	failed    *failure // what the guest said with fail
+	abort     *failure // why a host function ended the call
+	stdout    *lines
+	stderr    *lines
+}
+
+// serveCall runs one call and answers it; the instance is released afterwards,
+// out of the caller's way.
+func (s *server) serveCall(h wire.Header) error {
+	input, err := s.r.Payload(s.input)
+	if err != nil {
+		return fmt.Errorf("read CALL: %w", err)
+	}
+	if s.input = input; cap(input) > keepBuffer {
+		s.input = nil
+	}
+	sl := s.slots[h.Slot]
+	if sl == nil {
+		return s.answerFailure(h, internalFailure(fmt.Errorf("call of slot %d, which is not bound", h.Slot)))
+	}
+	began := time.Now()
+	c := s.newCall(h.ID, sl, input)
+	s.call = c
+	release, f := s.runGuarded(h, c)
+	if f != nil {
+		err = s.answerFailure(h, f.withStderr(c))
+	} else {
+		err = s.w.Write(wire.Header{
+			Type: wire.TypeResult, ID: h.ID, Slot: h.Slot,
+			Code: uint32(c.memory.peak / wasmPage), Time: int64(time.Since(began)),
+		}, c.output)
+	}
+	s.call = nil
+	release()
+	s.heap.collect()
+	return err
+}
+
+func (s *server) newCall(id uint64, sl *slot, input []byte) *call {
+	c := &call{id: id, slot: sl, input: input, maxOutput: sl.Output, logLeft: sl.LogBytes}
+	c.stdout = &lines{s: s, stream: wire.StreamStdout}
+	c.stderr = &lines{s: s, stream: wire.StreamStderr}
+	return c
+}
+
+// runGuarded runs a call and flushes what the guest printed. A panic of the
+// engine outside guest code is the worker's failure, told to the host before the
+// worker exits.
+func (s *server) runGuarded(h wire.Header, c *call) (release func(), f *failure) {
+	release = func() {}
+	defer func() {
+		p := recover()
+		if p == errAbort { //nolint:errorlint // the very value that host functions panic with
+			f = c.abort
+		} else if p != nil {
+			f = internalFailure(fmt.Errorf("engine panicked: %v", p))
+		}
+	}()
+	inst, f := s.instantiate(c)
+	if inst != nil {
+		release = inst.close
+	}
+	if f == nil {
+		f = s.runIn(inst, h, c)
+	}
+	c.stdout.flush()
+	c.stderr.flush()
+	return release, f
+}
+
+// An instance is a module instantiated for one call.
+type instance struct {
+	module  api.Module
+	runtime wazero.Runtime // its own under Fresh, else nil
+	memory  *memory
+}
+
+func (i *instance) close() {
+	ctx := context.Background()
+	if i.module != nil {
+		_ = i.module.Close(ctx)
+	}
+	if i.runtime != nil {
+		_ = i.runtime.Close(ctx)
+	}
+	i.memory.Free()
+}
+
+// instantiate makes and initialises an instance as the slot's start method says.
+// The instance is not nil when there is something to close.
+func (s *server) instantiate(c *call) (*instance, *failure) {
+	m := c.slot.module
+	inst := &instance{memory: newMemory(c.slot.Memory)}
+	c.memory = inst.memory
+	runtime, compiled := s.runtime, m.compiled
+	if c.slot.Method == string(startmethod.Fresh) {
+		runtime = s.newRuntime(nil)
+		inst.runtime = runtime
+		var f *failure
+		if compiled, f = compileIn(runtime, m.bytes); f != nil {
+			return inst, f
+		}
+	}
+	ctx := experimental.WithMemoryAllocator(context.Background(), inst.memory)
+	mod, err := runtime.InstantiateModule(ctx, compiled, c.config())
+	if err != nil {
+		return inst, c.classify(err)
+	}
+	inst.module = mod
+	if init := mod.ExportedFunction(guestabi.ExportInit); init != nil {
+		if _, err := init.Call(ctx); err != nil {
+			return inst, c.classify(err)
+		}
+	}
+	return inst, nil
+}
+
+// config is what a guest sees of the world: clocks, random numbers and a place to
+// print to. wazero's own defaults are a frozen clock and constant random numbers.
+func (c *call) config() wazero.ModuleConfig {
+	return wazero.NewModuleConfig().
+		WithName(""). // an instance per call: names would collide
+		WithStartFunctions().
+		WithStdout(c.stdout).
+		WithStderr(c.stderr).
+		WithRandSource(randSource{}).
+		WithSysWalltime().
+		WithSysNanotime().
+		WithSysNanosleep()
+}
+
+// runIn runs the call in an instance.
+func (s *server) runIn(inst *instance, h wire.Header, c *call) *failure {
+	m := c.slot.module
+	describing := h.Flags&wire.FlagDescribe != 0
+	if describing || m.index == nil {
+		text, f := s.describe(inst, c)
+		if f != nil {
+			return f
+		}
+		if describing {
+			c.output = text
+			return nil
+		}
+	}
+	index, f := m.functionIndex(c.slot.Function)
+	if f != nil {
+		return f
+	}
+	run := inst.module.ExportedFunction(guestabi.ExportCall)
+	results, err := run.Call(context.Background(), uint64(index), uint64(uint32(len(c.input))), uint64(h.Code))
+	if err != nil {
+		return c.classify(err)
+	}
+	if api.DecodeU32(results[0]) == 0 {
+		return nil
+	}
+	if c.failed == nil {
+		return guestFailure(guestabi.CodeError, "the function failed without a reason", "")
+	}
+	return c.failed
+}
+
+// describe calls the guest's describe function, keeps what it learns and returns
+// the description's text. The call's own input and output are not touched.
+func (s *server) describe(inst *instance, c *call) ([]byte, *failure) {
+	input, limit := c.input, c.maxOutput
+	defer func() { c.input, c.maxOutput, c.output = input, limit, nil }()
+	c.input, c.maxOutput = nil, wire.MaxDescription
+	results, err := inst.module.ExportedFunction(guestabi.ExportDescribe).Call(context.Background())
+	if err != nil {
+		return nil, c.classify(err)
+	}
+	if code := api.DecodeU32(results[0]); code != 0 {
+		return nil, moduleFailure(serialize.Invalid, guestabi.ExportDescribe, fmt.Sprintf("describe failed with %d", code))
+	}
+	d, err := guestabi.ParseDescription(c.output)
+	if err != nil {
+		return nil, moduleFailure(serialize.Invalid, guestabi.ExportDescribe, err.Error())
+	}
+	c.slot.module.learn(d)
+	return c.output, nil
+}
+
+// withStderr adds what the guest last wrote to its standard error.
+func (f *failure) withStderr(c *call) *failure {
+	if f.kind == wire.KindGuest {
+		f.Stderr = c.stderr.tail()
+	}
+	return f
+}
+
+// listNames names a few functions for an error text.
+func listNames(index map[string]uint32) string {
+	const most = 20
+	if len(index) == 0 {
+		return "no functions"
+	}
+	names := slices.Sorted(maps.Keys(index))
+	more := ""
+	if len(names) > most {
+		more = fmt.Sprintf(" and %d more", len(names)-most)
+		names = names[:most]
+	}
+	return strings.Join(names, ", ") + more
+}

@@ -1,0 +1,27 @@
+// Package wasmworker is the worker's side of Sandpool: the hook that turns a
+// program into its own worker, and what runs there.
+//
+//	func main() {
+//		wasmworker.Main() // first line: a worker serves and exits here
+//		// … the program itself
+//	}
+//
+// A host starts workers by executing its own program again with a marker in the
+// environment. [Main] looks for that marker: in a worker it sandboxes the
+// process, serves calls and never returns; anywhere else it returns at once,
+// having noted that the program has the hook, without which
+// [github.com/sandpool/sandpool/executor.New] refuses to start anything. The
+// blank import of package wasmworker/auto does the same while packages are
+// initialised, for programs whose main cannot be changed.
+//
+// # Processes and goroutines
+//
+// A worker runs one call at a time on one goroutine, which owns the request and
+// reply pipes. A second one watches the control pipe and ends the process when
+// the host closes it or dies. A worker never outlives its host.
+//
+// # Errors
+//
+// Main returns none. A worker that cannot serve says why on its standard error,
+// which its host keeps and shows, and exits with status 2.
+package wasmworker

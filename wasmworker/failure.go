@@ -1,0 +1,106 @@
+package wasmworker
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/tetratelabs/wazero/sys"
+
+	"github.com/sandpool/sandpool/internal/guestabi"
+	"github.com/sandpool/sandpool/internal/wire"
+	"github.com/sandpool/sandpool/serialize"
+)
+
+// Bounds of a failure's texts, in bytes; longer ones are cut.
+const (
+	maxMessage = 64 << 10
+	maxStack   = 256 << 10
+	maxStderr  = 4 << 10
+)
+
+// A failure is why a load or a call gave no result.
+type failure struct {
+	wire.Failure
+
+	kind uint32
+}
+
+// cut bounds the texts, which guests choose.
+func (f *failure) cut() {
+	f.Message = f.Message[:min(len(f.Message), maxMessage)]
+	f.Stack = f.Stack[:min(len(f.Stack), maxStack)]
+	f.Message = strings.ToValidUTF8(f.Message, "\uFFFD")
+	f.Stack = strings.ToValidUTF8(f.Stack, "\uFFFD")
+	f.Stderr = strings.ToValidUTF8(f.Stderr, "\uFFFD")
+}
+
+func guestFailure(code uint32, message, stack string) *failure {
+	return &failure{kind: wire.KindGuest, Failure: wire.Failure{Guest: code, Message: message, Stack: stack}}
+}
+
+func limitFailure(name string, most, used uint64) *failure {
+	return &failure{kind: wire.KindLimit, Failure: wire.Failure{Limit: name, Max: most, Used: used}}
+}
+
+func moduleFailure(kind serialize.ModuleErrorKind, name, message string) *failure {
+	return &failure{kind: wire.KindModule, Failure: wire.Failure{Module: uint32(kind), Name: name, Message: message}}
+}
+
+// internalFailure is the worker's own fault, or the engine's; the worker answers
+// it and exits, since it no longer knows its state.
+func internalFailure(err error) *failure {
+	return &failure{kind: wire.KindInternal, Failure: wire.Failure{Message: err.Error()}}
+}
+
+// errAbort unwinds a guest from inside a host function. The reason is in
+// [call.abort].
+var errAbort = errors.New("call ended by its worker")
+
+// A trapError is a trap raised by a host function: a pointer outside memory.
+type trapError string
+
+// Error returns the trap's text.
+func (e trapError) Error() string { return string(e) }
+
+const stackMark = "\nwasm stack trace:\n\t"
+
+// classify says what err, from running guest code, means. c has what host
+// functions noted meanwhile.
+func (c *call) classify(err error) *failure {
+	if c.abort != nil {
+		return c.abort
+	}
+	f := c.classifyGuest(err)
+	if f.kind == wire.KindGuest && f.Guest != guestabi.CodeError && c.memory != nil && c.memory.refused > 0 {
+		// The guest was told −1 and did not survive it.
+		f = limitFailure(guestabi.LimitMemory, c.memory.limit, c.memory.refused)
+	}
+	return f
+}
+
+func (c *call) classifyGuest(err error) *failure {
+	var (
+		exit *sys.ExitError
+		trap trapError
+	)
+	if errors.As(err, &exit) {
+		// The code is the guest's to choose: 0xffffffff is no cancellation.
+		code := exit.ExitCode()
+		f := guestFailure(guestabi.CodeExit, fmt.Sprintf("exit status %d", code), "")
+		f.Exit = code
+		return f
+	}
+	text, stack, _ := strings.Cut(err.Error(), stackMark)
+	stack = strings.ReplaceAll(stack, "\n\t", "\n")
+	if errors.As(err, &trap) {
+		return guestFailure(guestabi.CodeTrap, string(trap), stack)
+	}
+	if i := strings.Index(text, "wasm error: "); i >= 0 {
+		return guestFailure(guestabi.CodeTrap, text[i+len("wasm error: "):], stack)
+	}
+	if strings.HasSuffix(text, " (recovered by wazero)") {
+		return internalFailure(fmt.Errorf("engine failure: %w", err))
+	}
+	return guestFailure(guestabi.CodeTrap, text, stack)
+}

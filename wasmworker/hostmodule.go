@@ -1,0 +1,122 @@
+package wasmworker
+
+import (
+	"context"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
+
+	"github.com/sandpool/sandpool/internal/guestabi"
+	"github.com/sandpool/sandpool/internal/wire"
+)
+
+const levelInfo = 0
+
+// instantiateHost gives r the modules of guest/ABI.md.
+func (s *server) instantiateHost(r wazero.Runtime) error {
+	ctx := context.Background()
+	if _, err := wasi_snapshot_preview1.Instantiate(ctx, r); err != nil {
+		return err
+	}
+	i32 := api.ValueTypeI32
+	b := r.NewHostModuleBuilder(guestabi.ImportModule)
+	for name, f := range map[string]struct {
+		fn      api.GoModuleFunc
+		params  int
+		results int
+	}{
+		"input_read":   {s.inputRead, 3, 1},
+		"output_write": {s.outputWrite, 2, 0},
+		"fail":         {s.guestFail, 5, 0},
+		"log":          {s.guestLog, 3, 0},
+	} {
+		params, results := make([]api.ValueType, f.params), make([]api.ValueType, f.results)
+		for i := range params {
+			params[i] = i32
+		}
+		for i := range results {
+			results[i] = i32
+		}
+		b.NewFunctionBuilder().WithGoModuleFunction(f.fn, params, results).Export(name)
+	}
+	_, err := b.Instantiate(ctx)
+	return err
+}
+
+// inputRead is input_read(pointer, offset, length) -> copied.
+func (s *server) inputRead(_ context.Context, m api.Module, stack []uint64) {
+	pointer, offset, length := api.DecodeU32(stack[0]), api.DecodeU32(stack[1]), api.DecodeU32(stack[2])
+	dst := view(m, "input_read", pointer, length)
+	n := 0
+	if input := s.call.input; uint64(offset) < uint64(len(input)) {
+		n = copy(dst, input[offset:])
+	}
+	stack[0] = api.EncodeU32(uint32(n))
+}
+
+// outputWrite is output_write(pointer, length).
+func (s *server) outputWrite(_ context.Context, m api.Module, stack []uint64) {
+	src := view(m, "output_write", api.DecodeU32(stack[0]), api.DecodeU32(stack[1]))
+	c := s.call
+	if total := uint64(len(c.output)) + uint64(len(src)); total > c.maxOutput {
+		s.end(limitFailure(guestabi.LimitOutput, c.maxOutput, total))
+	}
+	c.output = append(c.output, src...)
+}
+
+// guestFail is fail(code, message, length, stack, length).
+func (s *server) guestFail(_ context.Context, m api.Module, stack []uint64) {
+	code := api.DecodeU32(stack[0])
+	message := view(m, "fail", api.DecodeU32(stack[1]), api.DecodeU32(stack[2]))
+	trace := view(m, "fail", api.DecodeU32(stack[3]), api.DecodeU32(stack[4]))
+	if code < guestabi.CodeError || code > guestabi.CodeOutput {
+		code = guestabi.CodeError
+	}
+	s.call.output = nil
+	s.call.failed = guestFailure(code, string(message[:min(len(message), maxMessage)]), string(trace[:min(len(trace), maxStack)]))
+}
+
+// guestLog is log(level, pointer, length).
+func (s *server) guestLog(_ context.Context, m api.Module, stack []uint64) {
+	line := view(m, "log", api.DecodeU32(stack[1]), api.DecodeU32(stack[2]))
+	s.log(api.DecodeI32(stack[0]), wire.StreamLog, line[:min(len(line), wire.MaxLogLine)])
+}
+
+// log hands one line to the host and waits until it has it.
+func (s *server) log(level int32, stream uint16, line []byte) {
+	c := s.call
+	// A line costs at least its bookkeeping, or empty ones were free.
+	cost := uint64(len(line)) + 16
+	if cost > c.logLeft {
+		s.end(limitFailure(guestabi.LimitLog, c.slot.LogBytes, c.slot.LogBytes-c.logLeft+cost))
+	}
+	c.logLeft -= cost
+	if _, err := s.hostCall(wire.Header{Slot: wire.HostLog, Code: uint32(level), Flags: stream}, line); err != nil {
+		s.end(internalFailure(err))
+	}
+}
+
+// end ends the running call from inside a host function.
+func (s *server) end(f *failure) {
+	if s.call.abort == nil {
+		s.call.abort = f
+	}
+	panic(errAbort)
+}
+
+// view returns guest memory, or traps. The slice is the guest's memory itself:
+// copy out of it before the guest runs again.
+func view(m api.Module, function string, pointer, length uint32) []byte {
+	if length == 0 {
+		return nil
+	}
+	// A module without memory has a Memory that cannot be asked; the host has
+	// refused those whose interface needs one, so ask the export.
+	if mem := m.ExportedMemory("memory"); mem != nil {
+		if b, ok := mem.Read(pointer, length); ok {
+			return b
+		}
+	}
+	panic(trapError("out of bounds memory access in " + function))
+}

@@ -1,0 +1,59 @@
+package wasmworker
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/sandpool/sandpool/internal/proc"
+)
+
+// exitFailure is a worker's exit status when it could not serve; the reason is
+// on its standard error.
+const exitFailure = 2
+
+// Main serves and exits when this process was started as a worker; otherwise it
+// returns at once. It belongs at the very start of main, or of TestMain, before
+// flags are parsed and anything is started: everything ahead of it also runs in
+// each worker. It is safe to call more than once.
+func Main() {
+	proc.SetHooked()
+	if !proc.Marked() {
+		return
+	}
+	// The goroutine of main, and of init, is tied to the first thread; a goroutine
+	// of its own hands over faster. It ends the process, so nothing waits for it.
+	go func() { os.Exit(run()) }()
+	select {}
+}
+
+// run is a worker's whole life; it returns the exit status.
+func run() int {
+	in, err := proc.Inherit()
+	if err != nil {
+		return fail(fmt.Errorf("not a worker of any host: %w", err))
+	}
+	// The control pipe carries nothing in this protocol version; its end is the
+	// host's wish, or death. This goroutine lives as long as the process.
+	go func() {
+		var b [1]byte
+		if n, _ := in.Control.Read(b[:]); n > 0 {
+			os.Exit(fail(fmt.Errorf("unexpected data on the control pipe")))
+		}
+		os.Exit(0)
+	}()
+	s, err := handshake(in)
+	if err == nil {
+		err = s.serve()
+	}
+	if err == nil || err == io.EOF { //nolint:errorlint // Reader.Next returns a bare io.EOF between frames
+		return 0
+	}
+	return fail(err)
+}
+
+// fail reports err to the host through standard error.
+func fail(err error) int {
+	fmt.Fprintf(os.Stderr, "sandpool worker: %v\n", err)
+	return exitFailure
+}

@@ -1,0 +1,188 @@
+package wasmworker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+
+	"github.com/tetratelabs/wazero"
+
+	"github.com/sandpool/sandpool/internal/engine"
+	"github.com/sandpool/sandpool/internal/proc"
+	"github.com/sandpool/sandpool/internal/sandbox"
+	"github.com/sandpool/sandpool/internal/wire"
+)
+
+// A server is a worker process: its pipes, its runtime and what it has loaded.
+// It belongs to one goroutine; guests and host functions run on it too.
+type server struct {
+	in *proc.Inherited
+	r  *wire.Reader
+	w  *wire.Writer
+
+	role    wire.Role
+	cache   *entryCache // hands compiled entries to wazero; nil when they cannot be
+	runtime wazero.Runtime
+	modules map[string]*module // by digest
+	slots   map[uint32]*slot
+	heap    heapWatch
+
+	call  *call  // the call being run; nil between calls
+	input []byte // reused for inputs of up to keepBuffer bytes
+}
+
+// keepBuffer is the largest buffer that a worker keeps between calls, in bytes.
+const keepBuffer = 1 << 20
+
+// idleLimits are the frames a worker accepts between calls.
+var idleLimits = wire.Limits{
+	{Type: wire.TypeCall, Max: wire.MaxPayload},
+	{Type: wire.TypeLoad, Max: wire.MaxControl},
+	{Type: wire.TypeUnload, Max: 0},
+}
+
+// handshake reads HELLO, sandboxes the process and answers READY.
+func handshake(in *proc.Inherited) (*server, error) {
+	s := &server{
+		in:      in,
+		r:       wire.NewReader(in.Requests),
+		w:       wire.NewWriter(in.Replies),
+		modules: make(map[string]*module),
+		slots:   make(map[uint32]*slot),
+	}
+	h, err := s.r.Next(wire.Limits{{Type: wire.TypeHello, Max: wire.MaxControl}})
+	if err != nil {
+		return nil, fmt.Errorf("handshake: %w", err)
+	}
+	var hello wire.Hello
+	if err := s.read(h, &hello); err != nil {
+		return nil, fmt.Errorf("handshake: %w", err)
+	}
+	if hello.Engine != engine.Version() {
+		return nil, fmt.Errorf("handshake: host has engine %s, this worker %s: build both from the same source", hello.Engine, engine.Version())
+	}
+	s.role = hello.Role
+	report := sandbox.Apply(sandbox.Config{Keep: in.Files(), Data: hello.Data})
+	if s.role == wire.RoleWorker {
+		// Guest code cannot be preempted: a collection that starts while it runs
+		// would stop every other goroutine until it ends. heapWatch collects
+		// between calls instead.
+		debug.SetGCPercent(-1)
+	}
+	if !hello.NoCache {
+		s.cache = newEntryCache()
+	}
+	s.runtime = s.newRuntime(s.cache)
+	ready := wire.Ready{
+		Engine: engine.Version(), InForce: report.InForce, Missing: report.Missing, NoCache: s.cache == nil,
+	}
+	return s, s.answer(wire.Header{Type: wire.TypeReady}, ready)
+}
+
+// serve answers frames until the request pipe ends.
+func (s *server) serve() error {
+	for {
+		h, err := s.r.Next(idleLimits)
+		if err != nil {
+			return err
+		}
+		switch h.Type { //nolint:exhaustive // Next lets only these through
+		case wire.TypeLoad:
+			err = s.load(h)
+		case wire.TypeUnload:
+			s.unload(h.Slot)
+		case wire.TypeCall:
+			err = s.serveCall(h)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// read decodes the payload of h into v.
+func (s *server) read(h wire.Header, v any) error {
+	b, err := s.r.Payload(nil)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", h.Type, err)
+	}
+	return wire.Unmarshal(b, v)
+}
+
+// answer sends v as the payload of a frame.
+func (s *server) answer(h wire.Header, v any) error {
+	b, err := wire.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return s.w.Write(h, b)
+}
+
+// answerFailure sends f as the outcome of a load or call.
+func (s *server) answerFailure(h wire.Header, f *failure) error {
+	f.cut()
+	if err := s.answer(wire.Header{Type: wire.TypeFail, ID: h.ID, Slot: h.Slot, Code: f.kind}, f.Failure); err != nil {
+		return err
+	}
+	if f.kind == wire.KindInternal {
+		return errors.New(f.Message)
+	}
+	return nil
+}
+
+// hostCall asks the host to run one of its functions for the current call and
+// waits for the answer. Only the guest's own goroutine calls it.
+func (s *server) hostCall(h wire.Header, payload []byte) ([]byte, error) {
+	h.Type, h.ID = wire.TypeHostCall, s.call.id
+	if err := s.w.Write(h, payload); err != nil {
+		return nil, err
+	}
+	ret, err := s.r.Next(wire.Limits{{Type: wire.TypeHostRet, Max: wire.MaxControl}})
+	if err != nil {
+		return nil, err
+	}
+	if ret.ID != h.ID {
+		return nil, fmt.Errorf("host answered call %d instead of %d", ret.ID, h.ID)
+	}
+	return s.r.Payload(nil)
+}
+
+// newRuntime returns a runtime with the modules that guests may import from.
+func (s *server) newRuntime(cache *entryCache) wazero.Runtime {
+	config := wazero.NewRuntimeConfig().
+		WithCoreFeatures(engine.Features).
+		WithDebugInfoEnabled(false) // parsing DWARF for a stack trace costs seconds
+	if cache != nil {
+		config = config.WithCompilationCache(cache.wazero)
+	}
+	r := wazero.NewRuntimeWithConfig(context.Background(), config)
+	if err := s.instantiateHost(r); err != nil {
+		// The host modules are constants of this program.
+		fmt.Fprintf(os.Stderr, "sandpool worker: %v\n", err)
+		os.Exit(exitFailure)
+	}
+	return r
+}
+
+// readBlob reads size bytes that the host sent inline.
+func (s *server) readBlob(size uint64) ([]byte, error) {
+	var data []byte
+	for uint64(len(data)) < size {
+		h, err := s.r.Next(wire.Limits{{Type: wire.TypeBlob, Max: wire.MaxChunk}})
+		if err != nil {
+			return nil, err
+		}
+		b, err := s.r.Payload(nil)
+		if err != nil {
+			return nil, err
+		}
+		if h.Length == 0 || uint64(len(data)+len(b)) > size {
+			return nil, fmt.Errorf("blob of %d bytes does not fit the %d announced: %w", len(data)+len(b), size, io.ErrShortBuffer)
+		}
+		data = append(data, b...)
+	}
+	return data, nil
+}
