@@ -183,10 +183,7 @@ func (s *server) runIn(inst *instance, h wire.Header, c *call) *failure {
 	if err != nil {
 		return c.classify(err)
 	}
-	if api.DecodeU32(results[0]) == 0 {
-		return nil
-	}
-	if c.failed == nil {
+	if c.failed == nil && api.DecodeU32(results[0]) != 0 {
 		return guestFailure(guestabi.CodeError, "the function failed without a reason", "")
 	}
 	return c.failed

@@ -20,9 +20,17 @@ const Features = api.CoreFeaturesV2
 // Module is the engine's module path.
 const Module = "github.com/tetratelabs/wazero"
 
+// override is set at link time where a worker is built apart for a program
+// without module information: a test binary.
+var override string
+
 // Version identifies the engine in this program: its module version. Programs
-// built without module information share the version "unknown".
+// built without module information, such as test binaries, share the version
+// "unknown".
 var Version = sync.OnceValue(func() string {
+	if override != "" {
+		return override
+	}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, dep := range info.Deps {
 			if dep.Path != Module {

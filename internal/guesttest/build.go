@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -24,6 +25,9 @@ const (
 	buildTimeout = 10 * time.Minute
 	keepUnused   = 7 * 24 * time.Hour // since the last test process that asked for it
 )
+
+// engineOverride makes a worker agree with a test binary on the engine's version.
+const engineOverride = "github.com/sandpool/sandpool/internal/engine.override=unknown"
 
 // buildFlags keep the name section off: Go prints its stacks from its own
 // tables, which -s leaves alone, and the module is smaller. Without trimpath
@@ -39,7 +43,7 @@ var buildFlags = []string{"-trimpath", "-buildvcs=false", "-ldflags=-s -w"}
 // covers every package linked into the guest. Do not write to them.
 func Build(tb testing.TB, name string) string {
 	tb.Helper()
-	return build(tb, "", fixtures+name)
+	return build(tb, guestSource{pkg: fixtures + name})
 }
 
 // BuildDir is [Build] for the main package in dir, relative to the test's
@@ -50,7 +54,7 @@ func BuildDir(tb testing.TB, dir string) string {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return build(tb, abs, ".")
+	return build(tb, guestSource{dir: abs, pkg: "."})
 }
 
 // Bytes returns the module that [Build] makes.
@@ -63,7 +67,12 @@ func Bytes(tb testing.TB, name string) []byte {
 	return wasm
 }
 
-type guestSource struct{ dir, pkg string }
+// A guestSource is what to build: a package, from a directory, as a guest or as
+// a program for this machine.
+type guestSource struct {
+	dir, pkg string
+	native   bool
+}
 
 // builds has one entry for each guest asked for, built by the first.
 var builds struct {
@@ -71,9 +80,15 @@ var builds struct {
 	m  map[guestSource]func() (string, error)
 }
 
-func build(tb testing.TB, dir, pkg string) string {
+// Worker builds, in the same way, a program that is nothing but a worker, without
+// the race detector, and returns its path.
+func Worker(tb testing.TB) string {
 	tb.Helper()
-	source := guestSource{dir, pkg}
+	return build(tb, guestSource{pkg: fixtures + "worker", native: true})
+}
+
+func build(tb testing.TB, source guestSource) string {
+	tb.Helper()
 	builds.mu.Lock()
 	once, ok := builds.m[source]
 	if !ok {
@@ -103,12 +118,12 @@ func (s guestSource) build() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	key := sha256.Sum256(fmt.Appendf(ids, "%q", buildFlags))
+	key := sha256.Sum256(fmt.Appendf(ids, "%q %s", buildFlags, engineOverride))
 	dir, err := cacheDir()
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, hex.EncodeToString(key[:16])+".wasm")
+	path := filepath.Join(dir, hex.EncodeToString(key[:16])+s.suffix())
 	now := time.Now()
 	if err := os.Chtimes(path, now, now); err == nil {
 		return path, nil
@@ -125,7 +140,12 @@ func (s guestSource) build() (string, error) {
 	if err := tmp.Close(); err != nil {
 		return "", err
 	}
-	if _, err := s.goCommand(ctx, "build", "-buildmode=c-shared", "-o", tmp.Name()); err != nil {
+	args := []string{"-buildmode=c-shared", "-o", tmp.Name()}
+	if s.native {
+		// A test binary carries no module information, so its worker must not either.
+		args[0] = "-ldflags=-X " + engineOverride
+	}
+	if _, err := s.goCommand(ctx, "build", args...); err != nil {
 		return "", err
 	}
 	if err := os.Rename(tmp.Name(), path); err != nil {
@@ -137,12 +157,27 @@ func (s guestSource) build() (string, error) {
 	return path, nil
 }
 
-// goCommand runs the go command for wasip1 and returns its standard output.
+// suffix is that of the file's name.
+func (s guestSource) suffix() string {
+	switch {
+	case !s.native:
+		return ".wasm"
+	case runtime.GOOS == "windows":
+		return ".exe"
+	default:
+		return ".bin"
+	}
+}
+
+// goCommand runs the go command for the target and returns its standard output.
 func (s guestSource) goCommand(ctx context.Context, verb string, args ...string) ([]byte, error) {
 	args = append(append([]string{verb}, buildFlags...), append(args, s.pkg)...)
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = s.dir
-	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if !s.native {
+		cmd.Env = append(cmd.Env, "GOOS=wasip1", "GOARCH=wasm")
+	}
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -181,4 +216,19 @@ func prune(dir string, before time.Time) {
 			_ = os.Remove(filepath.Join(dir, entry.Name()))
 		}
 	}
+}
+
+// CodeCache returns a directory for compiled code that test processes share,
+// so that a guest is compiled once for all of them. It is private to the user.
+func CodeCache(tb testing.TB) string {
+	tb.Helper()
+	dir, err := cacheDir()
+	if err == nil {
+		dir = filepath.Join(dir, "code")
+		err = os.MkdirAll(dir, 0o700)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return dir
 }

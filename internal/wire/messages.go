@@ -115,7 +115,8 @@ func Marshal(v any) ([]byte, error) {
 // duplicate keys, tags and indefinite lengths.
 func Unmarshal(b []byte, v any) error {
 	if err := decMode.Unmarshal(b, v); err != nil {
-		return fmt.Errorf("decode %T: %w", v, err)
+		// Not wrapped: the codec's io.ErrUnexpectedEOF is no end of the stream.
+		return fmt.Errorf("decode %T: %v", v, err) //nolint:errorlint // see above
 	}
 	return nil
 }

@@ -1,0 +1,345 @@
+package executor_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sandpool/sandpool/executor"
+	"github.com/sandpool/sandpool/internal/guesttest"
+	"github.com/sandpool/sandpool/serialize"
+)
+
+func TestWorkerKilled(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("no signals on Windows")
+	}
+	ex := newExecutor(t, executor.Options{Workers: 2})
+	spin, echo := spinFunc(t), echoFunc(t)
+	bystander := executor.Submit(t.Context(), ex, spin, nil)
+	running(t, bystander)
+	f := executor.Submit(t.Context(), ex, spin, nil)
+	pid := running(t, f)
+	queued := executor.Submit(t.Context(), ex, echo, []byte("queued"))
+
+	require.NoError(t, kill(pid))
+	_, err := wait(t, f)
+	var we *executor.WorkerError
+	require.ErrorAs(t, err, &we)
+	require.Equal(t, "SIGKILL", we.Signal)
+	require.Equal(t, -1, we.ExitCode)
+	require.Equal(t, pid, we.PID)
+	require.ErrorContains(t, err, "SIGKILL")
+
+	out, err := wait(t, queued)
+	require.NoError(t, err, "queued calls go on in another worker")
+	require.Equal(t, "queued", string(out))
+	require.NotEqual(t, pid, queued.Usage().PID)
+	require.Equal(t, executor.Running, bystander.State())
+	require.EqualValues(t, 1, ex.Stats().WorkersDied)
+	processGone(t, pid)
+}
+
+func TestWorkerKilled_idle(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("no signals on Windows")
+	}
+	ex, echo := newExecutor(t, executor.Options{Workers: 1}), echoFunc(t)
+	for range 10 {
+		f := executor.Submit(t.Context(), ex, echo, []byte("x"))
+		_, err := wait(t, f)
+		require.NoError(t, err)
+		require.NoError(t, kill(f.Usage().PID))
+		processGone(t, f.Usage().PID)
+		_, err = call(t, ex, echo, []byte("y"))
+		require.NoError(t, err, "the death of an idle worker is nobody's error")
+	}
+}
+
+func TestWall(t *testing.T) {
+	t.Parallel()
+	ex := newExecutor(t, executor.Options{Workers: 1})
+	spin := spinFunc(t)
+	spin.Limits.Wall = 50 * time.Millisecond
+	f := executor.Submit(t.Context(), ex, spin, nil)
+	_, err := wait(t, f)
+	var le *executor.LimitError
+	require.ErrorAs(t, err, &le)
+	require.Equal(t, "wall", le.Limit)
+	require.EqualValues(t, 50*time.Millisecond, le.Max)
+	require.GreaterOrEqual(t, le.Used, le.Max)
+	require.NotErrorIs(t, err, context.DeadlineExceeded)
+	processGone(t, f.Usage().PID)
+	out, err := call(t, ex, echoFunc(t), []byte("next"))
+	require.NoError(t, err)
+	require.Equal(t, "next", string(out))
+}
+
+func TestWall_sleep(t *testing.T) {
+	t.Parallel()
+	ex := newExecutor(t, executor.Options{Workers: 1, Limits: executor.Limits{Wall: time.Minute}})
+	sleep := executor.Func[int, struct{}]{Module: fixture(t), Name: "sleep"}
+	_, err := call(t, ex, sleep, 1)
+	require.NoError(t, err)
+	sleep.Limits.Wall = 100 * time.Millisecond
+	_, err = call(t, ex, sleep, 3_600_000)
+	require.ErrorIs(t, err, &executor.LimitError{Limit: "wall"})
+}
+
+func TestContext_running(t *testing.T) {
+	t.Parallel()
+	ex := newExecutor(t, executor.Options{Workers: 1})
+	reason := errors.New("nobody wants it any more")
+	for name, tc := range map[string]struct {
+		ctx  func() (context.Context, func())
+		want error
+	}{
+		"cancel": {func() (context.Context, func()) {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			return ctx, func() { cancel(reason) }
+		}, reason},
+		"deadline": {func() (context.Context, func()) {
+			ctx, cancel := context.WithTimeoutCause(t.Context(), 200*time.Millisecond, reason)
+			t.Cleanup(cancel)
+			return ctx, func() {}
+		}, reason},
+	} {
+		ctx, end := tc.ctx()
+		f := executor.Submit(ctx, ex, spinFunc(t), nil)
+		pid := running(t, f)
+		end()
+		_, err := wait(t, f)
+		require.ErrorIs(t, err, tc.want, name)
+		processGone(t, pid)
+	}
+	_, err := call(t, ex, echoFunc(t), nil)
+	require.NoError(t, err)
+}
+
+func TestContext_queued(t *testing.T) {
+	t.Parallel()
+	ex, echo := newExecutor(t, executor.Options{Workers: 1}), echoFunc(t)
+	holder := executor.Submit(t.Context(), ex, spinFunc(t), nil)
+	running(t, holder)
+	ctx, cancel := context.WithCancel(t.Context())
+	f := executor.Submit(ctx, ex, echo, nil)
+	require.Equal(t, executor.Queued, f.State())
+	require.NoError(t, f.Err())
+	cancel()
+	_, err := wait(t, f)
+	require.ErrorIs(t, err, context.Canceled)
+	require.Equal(t, executor.Running, holder.State(), "the worker was not touched")
+
+	f = executor.Submit(ctx, ex, echo, nil)
+	require.ErrorIs(t, f.Err(), context.Canceled, "a context that has ended queues nothing")
+	f = executor.Submit(t.Context(), ex, echo, nil)
+	require.Equal(t, executor.Queued, f.Cancel())
+	require.Equal(t, executor.Done, f.Cancel())
+	_, err = wait(t, f)
+	require.ErrorIs(t, err, context.Canceled)
+	require.Equal(t, executor.Running, holder.Cancel())
+	_, err = wait(t, holder)
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+func TestContext_waitOnly(t *testing.T) {
+	t.Parallel()
+	ex := newExecutor(t, executor.Options{Workers: 1})
+	f := executor.Submit(t.Context(), ex, spinFunc(t), nil)
+	running(t, f)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := f.Wait(ctx)
+	require.ErrorIs(t, err, context.Canceled)
+	require.Equal(t, executor.Running, f.State(), "the call goes on")
+}
+
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	ex := newExecutor(t, executor.Options{Workers: 1, Limits: executor.Limits{Memory: 64 << 20, Output: 1 << 20, Input: 1 << 20, Log: 64 << 10}})
+	m := fixture(t)
+	type none = struct{}
+	check := func(err error, limit string, most int64) {
+		t.Helper()
+		var le *executor.LimitError
+		require.ErrorAs(t, err, &le)
+		require.Equal(t, limit, le.Limit)
+		require.Equal(t, most, le.Max)
+		require.Greater(t, le.Used, le.Max)
+	}
+	_, err := call(t, ex, executor.Func[none, none]{Module: m, Name: "grow"}, none{})
+	check(err, "memory", 64<<20)
+	_, err = call(t, ex, executor.Func[int, int]{Module: m, Name: "alloc"}, 16)
+	require.NoError(t, err)
+	alloc := executor.Func[int, int]{Module: m, Name: "alloc", Limits: executor.Limits{Memory: 16 << 20}}
+	_, err = call(t, ex, alloc, 16)
+	check(err, "memory", 16<<20)
+
+	_, err = call(t, ex, raw{Module: tiny(t, "o", guesttest.TinyOutputFlood()), Name: "outputflood"}, nil)
+	check(err, "output", 1<<20)
+	_, err = call(t, ex, raw{Module: tiny(t, "l", guesttest.TinyLogFlood()), Name: "logflood"}, nil)
+	check(err, "log", 64<<10)
+	_, err = call(t, ex, executor.Func[int, none]{Module: m, Name: "flood"}, 1<<20)
+	check(err, "log", 64<<10)
+	_, err = call(t, ex, echoFunc(t), make([]byte, 1<<20+1))
+	check(err, "input", 1<<20)
+	_, err = call(t, ex, raw{Module: tiny(t, "m", guesttest.TinyMemory(1025)), Name: "memory"}, nil)
+	check(err, "memory", 64<<20)
+
+	out, err := call(t, ex, echoFunc(t), make([]byte, 1<<20))
+	require.NoError(t, err, "a limit is what is allowed")
+	require.Len(t, out, 1<<20)
+	require.Zero(t, ex.Stats().WorkersDied, "no limit of these costs a worker")
+}
+
+func TestLimits_grow(t *testing.T) {
+	t.Parallel()
+	ex := newExecutor(t, executor.Options{Workers: 1, Limits: executor.Limits{Memory: 10<<16 + 100}})
+	out, err := call(t, ex, raw{Module: tiny(t, "g", guesttest.TinyGrow()), Name: "grow"}, nil)
+	require.NoError(t, err)
+	require.Equal(t, []byte{9, 0, 0, 0}, out, "one page and nine more, then -1; the guest lives with it")
+}
+
+func TestStart_failures(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("the broken workers are shell scripts")
+	}
+	for name, tc := range map[string]struct {
+		path  func(t *testing.T) string
+		stage string
+		text  string
+	}{
+		"no program": {func(t *testing.T) string { t.Helper(); return filepath.Join(t.TempDir(), "none") }, "launch", "no such file"},
+		"exits":      {func(t *testing.T) string { t.Helper(); return script(t, "exits") }, "handshake", "exited with code 7: no license for this worker"},
+		"garbage":    {func(t *testing.T) string { t.Helper(); return script(t, "garbage") }, "handshake", "protocol version"},
+		"version":    {func(t *testing.T) string { t.Helper(); return script(t, "version") }, "handshake", "protocol version 99, this program 1"},
+		"engine":     {func(t *testing.T) string { t.Helper(); return script(t, "engine") }, "handshake", "engine v0.0.1"},
+		"hugeready":  {func(t *testing.T) string { t.Helper(); return script(t, "hugeready") }, "handshake", "exceeds"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			// A module of its own, so that its code is in no cache and the template is
+			// started too: through Fresh only workers are.
+			ex := newExecutor(t, executor.Options{Workers: 2, WorkerPath: tc.path(t), StartMethod: "fresh"})
+			_, err := call(t, ex, echoFunc(t), nil)
+			var se *executor.StartError
+			require.ErrorAs(t, err, &se)
+			require.Equal(t, tc.stage, se.Stage)
+			require.ErrorContains(t, err, tc.text)
+			require.NotContains(t, err.Error(), "\n")
+			_, err = call(t, ex, raw{Module: uniqueEcho(t, name), Name: "echo", StartMethod: "precompiled"}, nil)
+			require.ErrorAs(t, err, &se, "nor does a module get compiled")
+		})
+	}
+}
+
+// uniqueEcho is an echo module that no other test has.
+func uniqueEcho(t *testing.T, name string) *serialize.Module {
+	t.Helper()
+	name += strconv.FormatInt(time.Now().UnixNano(), 36)
+	wasm := append(guesttest.TinyEcho(), guesttest.Section(0, append([]byte{byte(len(name))}, name...))...)
+	return tiny(t, name, wasm)
+}
+
+func TestStart_closeWhileSilent(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("the broken worker is a shell script")
+	}
+	ex := newExecutor(t, executor.Options{Workers: 2, WorkerPath: script(t, "silent"), StartMethod: "fresh"})
+	f := executor.Submit(t.Context(), ex, echoFunc(t), nil)
+	require.Eventually(t, func() bool { return ex.Stats().Workers > 0 }, hang, time.Millisecond)
+	require.NoError(t, ex.Close())
+	require.ErrorIs(t, f.Err(), executor.ErrShutdown)
+}
+
+func TestHostileWorker(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("the hostile workers are shell scripts")
+	}
+	for role, text := range map[string]string{
+		"wrongcall":  "answers call 2, it was given 1",
+		"oversize":   "RESULT frame of 2097152 bytes exceeds 1048576",
+		"badfailure": "decode",
+		"hostcall":   "host function 77, which does not exist",
+		"logflood":   "beyond the limit",
+	} {
+		t.Run(role, func(t *testing.T) {
+			t.Parallel()
+			ex := newExecutor(t, executor.Options{Workers: 1, WorkerPath: script(t, role), StartMethod: "fresh", Limits: executor.Limits{Output: 1 << 20}})
+			f := executor.Submit(t.Context(), ex, echoFunc(t), nil)
+			_, err := wait(t, f)
+			var we *executor.WorkerError
+			require.ErrorAs(t, err, &we)
+			require.ErrorContains(t, err, text)
+			processGone(t, f.Usage().PID)
+		})
+	}
+	t.Run("twice", func(t *testing.T) {
+		t.Parallel()
+		ex := newExecutor(t, executor.Options{Workers: 1, WorkerPath: script(t, "twice"), StartMethod: "fresh"})
+		_, err := call(t, ex, echoFunc(t), nil)
+		require.NoError(t, err)
+		_, err = call(t, ex, echoFunc(t), nil)
+		require.ErrorContains(t, err, "answers call 1, it was given 2", "the second answer to the first call is nobody's")
+	})
+}
+
+func TestNew_options(t *testing.T) {
+	t.Parallel()
+	_, err := executor.New(&executor.Options{Workers: -1, StartMethod: "sideways"})
+	require.ErrorContains(t, err, "Options.Workers")
+	require.ErrorContains(t, err, "Options.StartMethod")
+	var oe *executor.OptionError
+	require.ErrorAs(t, err, &oe)
+	_, err = executor.New(&executor.Options{Workers: 2001})
+	require.ErrorAs(t, err, &oe)
+	ex, err := executor.New(nil)
+	require.NoError(t, err)
+	require.NoError(t, ex.Close())
+}
+
+func TestCacheDir(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "cache")
+	m := uniqueEcho(t, "cached")
+	run := func(dir string) executor.Stats {
+		ex := newExecutor(t, executor.Options{Workers: 1, CacheDir: dir})
+		out, err := call(t, ex, raw{Module: m, Name: "echo"}, []byte("x"))
+		require.NoError(t, err)
+		require.Equal(t, "x", string(out))
+		require.NoError(t, ex.Close())
+		return ex.Stats()
+	}
+	s := run(dir)
+	require.EqualValues(t, 1, s.Compiled)
+	require.Zero(t, s.CacheHits)
+	s = run(dir)
+	require.Zero(t, s.Compiled)
+	require.EqualValues(t, 1, s.CacheHits)
+
+	entries, err := filepath.Glob(filepath.Join(dir, "*.entry"))
+	require.NoError(t, err)
+	require.Len(t, entries, 1)
+	b, err := os.ReadFile(entries[0])
+	require.NoError(t, err)
+	b[len(b)/2] ^= 1
+	require.NoError(t, os.WriteFile(entries[0], b, 0o600))
+	s = run(dir)
+	require.EqualValues(t, 1, s.Compiled, "a tampered entry is not used and made anew")
+	require.EqualValues(t, 1, run(dir).CacheHits)
+	require.EqualValues(t, 1, run(executor.NoCacheDir).Compiled)
+	// A directory that cannot be one is done without.
+	require.EqualValues(t, 1, run(filepath.Join(entries[0], "below")).Compiled)
+}

@@ -1,0 +1,155 @@
+package executor_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/sandpool/sandpool/executor"
+	"github.com/sandpool/sandpool/internal/census"
+	"github.com/sandpool/sandpool/internal/guesttest"
+	"github.com/sandpool/sandpool/serialize"
+	"github.com/sandpool/sandpool/wasmworker"
+)
+
+// roleEnv makes the test binary impersonate a broken worker; see roles_test.go.
+const roleEnv = "SANDPOOL_TEST_ROLE"
+
+func TestMain(m *testing.M) {
+	if role := os.Getenv(roleEnv); role != "" {
+		roles[role]()
+		os.Exit(0)
+	}
+	wasmworker.Main()
+	before := census.Take()
+	goleak.VerifyTestMain(leakChecked{m, before})
+}
+
+// leakChecked runs the tests and then compares what the process holds with what
+// it held before.
+type leakChecked struct {
+	m      *testing.M
+	before census.Count
+}
+
+func (l leakChecked) Run() int {
+	code := l.m.Run()
+	after := census.Take()
+	if len(after.Children) > 0 || len(after.Descriptors) > len(l.before.Descriptors) {
+		fmt.Printf("leaked: children %q, descriptors %q (before: %q)\n", after.Children, after.Descriptors, l.before.Descriptors)
+		return max(code, 1)
+	}
+	if missing := unusedRoles(); code == 0 && len(missing) > 0 && !filtered() {
+		fmt.Printf("roles that no test used: %q\n", missing)
+		return 1
+	}
+	return code
+}
+
+// hang is how long a test waits for what must happen.
+const hang = 2 * time.Minute
+
+// newExecutor returns an executor that the test closes.
+func newExecutor(t *testing.T, o executor.Options) *executor.Executor {
+	t.Helper()
+	if o.CacheDir == "" {
+		o.CacheDir = codeCache(t)
+	}
+	if o.Workers == 0 {
+		o.Workers = 2
+	}
+	if o.WorkerPath == "" && raceEnabled {
+		o.WorkerPath = guesttest.Worker(t)
+	}
+	ex, err := executor.New(&o)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, ex.Close()) })
+	return ex
+}
+
+// codeCache is shared with other test binaries, but not between workers that are
+// the test binary and workers that are not: the engine marks its code differently.
+func codeCache(t *testing.T) string {
+	t.Helper()
+	if raceEnabled {
+		return filepath.Join(guesttest.CodeCache(t), "apart")
+	}
+	return guesttest.CodeCache(t)
+}
+
+// fixture is the Go guest with a function for everything.
+func fixture(t *testing.T) *serialize.Module {
+	t.Helper()
+	m, err := serialize.LoadModule(guesttest.Build(t, "fixture"))
+	require.NoError(t, err)
+	return m
+}
+
+func tiny(t *testing.T, name string, wasm []byte) *serialize.Module {
+	t.Helper()
+	m, err := serialize.NewModule(name, wasm)
+	require.NoError(t, err)
+	return m
+}
+
+// raw is a function from bytes to bytes.
+type raw = executor.Func[[]byte, []byte]
+
+func echoFunc(t *testing.T) raw {
+	t.Helper()
+	return raw{Module: tiny(t, "echo", guesttest.TinyEcho()), Name: "echo"}
+}
+
+func spinFunc(t *testing.T) raw {
+	t.Helper()
+	return raw{Module: tiny(t, "spin", guesttest.TinySpin()), Name: "spin"}
+}
+
+// call submits and waits.
+func call[In, Out any](t *testing.T, ex *executor.Executor, fn executor.Func[In, Out], in In) (Out, error) {
+	t.Helper()
+	return wait(t, executor.Submit(t.Context(), ex, fn, in))
+}
+
+// wait fails the test when f takes too long.
+func wait[T any](t *testing.T, f *executor.Future[T]) (T, error) {
+	t.Helper()
+	select {
+	case <-f.Done():
+	case <-time.After(hang):
+		t.Fatalf("the call hangs, %v", f.State())
+	}
+	return f.Wait(t.Context())
+}
+
+// running waits until a worker has the call and returns the worker's process.
+func running[T any](t *testing.T, f *executor.Future[T]) int {
+	t.Helper()
+	require.Eventually(t, func() bool { return f.State() != executor.Queued }, hang, time.Millisecond)
+	require.Equal(t, executor.Running, f.State(), "%v", f.Err())
+	return f.Usage().PID
+}
+
+// processGone waits until no process has the number.
+func processGone(t *testing.T, pid int) {
+	t.Helper()
+	require.Eventually(t, func() bool { return !alive(pid) }, hang, time.Millisecond, "process %d is still there", pid)
+}
+
+// script writes a program that runs the test binary in a role.
+func script(t *testing.T, role string) string {
+	t.Helper()
+	useRole(role)
+	exe, err := os.Executable()
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "worker")
+	text := fmt.Sprintf("#!/bin/sh\n%s=%s exec %s\n", roleEnv, role, strconv.Quote(exe))
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o700))
+	return path
+}

@@ -1,0 +1,132 @@
+package executor_test
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sandpool/sandpool/internal/engine"
+	"github.com/sandpool/sandpool/internal/proc"
+	"github.com/sandpool/sandpool/internal/wire"
+)
+
+// roles are what the test binary does instead of serving, as a worker that is
+// broken or taken over would. They run in a process of their own.
+var roles = map[string]func(){
+	"silent":    func() { time.Sleep(time.Hour) },
+	"exits":     func() { fmt.Fprintln(os.Stderr, "no license for this worker"); os.Exit(7) },
+	"garbage":   func() { pipes().Replies.Write(bytes.Repeat([]byte("garbage "), 100)) },
+	"version":   func() { pipes().Replies.Write([]byte{0, 0, 0, 0, 99, 0x81, 31: 0}) },
+	"engine":    func() { ready(pipes(), "v0.0.1") },
+	"hugeready": func() { pipes().Replies.Write([]byte{0xff, 0xff, 0xff, 0xff, wire.Version, 0x81, 31: 0}) },
+	"wrongcall": func() { takeover(func(w *wire.Writer, h wire.Header) { w.Write(result(h.ID+1), nil) }) },
+	"twice": func() {
+		takeover(func(w *wire.Writer, h wire.Header) { w.Write(result(h.ID), nil); w.Write(result(h.ID), nil) })
+	},
+	"oversize":   func() { takeover(func(w *wire.Writer, h wire.Header) { w.Write(result(h.ID), make([]byte, 2<<20)) }) },
+	"badfailure": func() { takeover(func(w *wire.Writer, h wire.Header) { w.Write(fail(h.ID), []byte("not cbor")) }) },
+	"hostcall":   func() { takeover(func(w *wire.Writer, h wire.Header) { w.Write(hostCall(h.ID, 77), nil) }) },
+	"logflood": func() {
+		takeover(func(w *wire.Writer, h wire.Header) {
+			for {
+				if w.Write(hostCall(h.ID, wire.HostLog), make([]byte, 60<<10)) != nil {
+					return
+				}
+			}
+		})
+	},
+}
+
+func result(id uint64) wire.Header { return wire.Header{Type: wire.TypeResult, ID: id} }
+
+func fail(id uint64) wire.Header {
+	return wire.Header{Type: wire.TypeFail, ID: id, Code: wire.KindGuest}
+}
+
+func hostCall(id uint64, function uint32) wire.Header {
+	return wire.Header{Type: wire.TypeHostCall, ID: id, Slot: function}
+}
+
+func pipes() *proc.Inherited {
+	in, err := proc.Inherit()
+	if err != nil {
+		panic(err)
+	}
+	return in
+}
+
+// ready answers a HELLO.
+func ready(in *proc.Inherited, version string) (*wire.Reader, *wire.Writer) {
+	r, w := wire.NewReader(in.Requests), wire.NewWriter(in.Replies)
+	if _, err := r.Next(wire.Limits{{Type: wire.TypeHello, Max: wire.MaxControl}}); err != nil {
+		panic(err)
+	}
+	if err := r.Discard(); err != nil {
+		panic(err)
+	}
+	b, err := wire.Marshal(wire.Ready{Engine: version})
+	if err != nil {
+		panic(err)
+	}
+	if err := w.Write(wire.Header{Type: wire.TypeReady}, b); err != nil {
+		panic(err)
+	}
+	return r, w
+}
+
+// takeover behaves until the first call, and then as answer says.
+func takeover(answer func(w *wire.Writer, h wire.Header)) {
+	r, w := ready(pipes(), engine.Version())
+	for {
+		h, err := r.Next(wire.Limits{{Type: wire.TypeLoad, Max: wire.MaxControl}, {Type: wire.TypeCall, Max: wire.MaxPayload}})
+		if err != nil {
+			return
+		}
+		if err := r.Discard(); err != nil {
+			return
+		}
+		if h.Type == wire.TypeLoad {
+			w.Write(wire.Header{Type: wire.TypeLoaded, Slot: h.Slot}, nil)
+			continue
+		}
+		answer(w, h)
+	}
+}
+
+var used struct {
+	mu    sync.Mutex // guards roles
+	roles []string
+}
+
+func useRole(role string) {
+	if roles[role] == nil {
+		panic("no role " + role)
+	}
+	used.mu.Lock()
+	defer used.mu.Unlock()
+	used.roles = append(used.roles, role)
+}
+
+func unusedRoles() []string {
+	var missing []string
+	for role := range roles {
+		if !slices.Contains(used.roles, role) {
+			missing = append(missing, role)
+		}
+	}
+	return missing
+}
+
+// filtered reports whether this run leaves tests out.
+func filtered() bool {
+	for _, name := range []string{"test.run", "test.skip", "test.list", "test.bench", "test.fuzz"} {
+		if f := flag.Lookup(name); f != nil && f.Value.String() != "" {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package census
+
+// Take counts nothing on this system.
+func Take() Count { return Count{} }
