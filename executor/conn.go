@@ -31,6 +31,8 @@ type conn struct {
 	r     *wire.Reader
 	w     *wire.Writer
 	ready wire.Ready
+
+	inline bool // blobs travel through the pipe even where descriptors could
 }
 
 // connect starts a process for hello.Role and shakes hands with it. The process
@@ -41,7 +43,7 @@ func (c *core) connect(hello wire.Hello, r role) (*conn, error) {
 		return nil, &StartError{Stage: "launch", Err: err}
 	}
 	c.adopt(p, r)
-	cn := &conn{p: p, r: wire.NewReader(p.Replies), w: wire.NewWriter(p.Requests)}
+	cn := &conn{p: p, r: wire.NewReader(p.Replies), w: wire.NewWriter(p.Requests), inline: c.inline}
 	timer := time.AfterFunc(handshakeTimeout, p.Kill)
 	err = cn.handshake(hello)
 	late := !timer.Stop()
@@ -98,7 +100,7 @@ func (cn *conn) handshake(hello wire.Hello) error {
 // load sends a LOAD with what goes along, module first. The worker is idle, so
 // it reads while we write and neither pipe can fill up on both sides.
 func (cn *conn) load(slot uint32, l wire.Load, blobs ...*shm.Blob) error {
-	l.Inline = !cn.p.SendsBlobs(blobs...)
+	l.Inline = cn.inline || !cn.p.SendsBlobs(blobs...)
 	b, err := wire.Marshal(l)
 	if err != nil {
 		return err

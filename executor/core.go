@@ -26,6 +26,7 @@ type core struct {
 	log      *slog.Logger
 	launcher *proc.Launcher
 	store    *codecache.Store // nil without a cache directory
+	inline   bool             // set by tests: modules travel through the pipe, as they do off Linux
 	compiles chan struct{}    // holds a token for each template process that may run
 
 	wg       sync.WaitGroup // every goroutine of the executor but finish's

@@ -1,0 +1,24 @@
+//go:build unix
+
+package e2e_test
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// alive reports whether a process runs. One that has ended but that nobody has
+// reaped, as an orphan in a container without init, does not.
+func alive(pid int) bool {
+	if syscall.Kill(pid, 0) != nil {
+		return false
+	}
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return true
+	}
+	_, state, _ := strings.Cut(string(stat), ") ")
+	return !strings.HasPrefix(state, "Z")
+}
