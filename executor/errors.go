@@ -84,7 +84,7 @@ func (e *GuestError) Error() string {
 // Is reports whether target is a GuestError with the same Code, and the same Func
 // if it names one.
 func (e *GuestError) Is(target error) bool {
-	t, ok := target.(*GuestError) //nolint:errorlint // Is looks at one error, errors.Is unwraps
+	t, ok := target.(*GuestError)
 	return ok && t.Code == e.Code && (t.Func == "" || t.Func == e.Func)
 }
 
@@ -136,7 +136,7 @@ func (e *LimitError) Error() string {
 
 // Is reports whether target is a LimitError of the same Limit.
 func (e *LimitError) Is(target error) bool {
-	t, ok := target.(*LimitError) //nolint:errorlint // Is looks at one error, errors.Is unwraps
+	t, ok := target.(*LimitError)
 	return ok && t.Limit == e.Limit
 }
 

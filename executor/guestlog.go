@@ -25,10 +25,10 @@ func (g *guestLog) write(h wire.Header, line []byte) error {
 	if g.used > g.call.target.limits.Log {
 		return errors.New("worker logs beyond the limit it was given")
 	}
-	log := g.worker.core.opts.GuestLog
+	sink := g.worker.core.opts.GuestLog
 	level := slog.Level(int32(h.Code))
 	ctx := context.Background()
-	if !log.Enabled(ctx, level) {
+	if !sink.Enabled(ctx, level) {
 		return nil
 	}
 	t := &g.call.target
@@ -41,6 +41,6 @@ func (g *guestLog) write(h wire.Header, line []byte) error {
 	case wire.StreamStderr:
 		attrs = append(attrs, slog.String("stream", "stderr"))
 	}
-	log.LogAttrs(ctx, level, strings.ToValidUTF8(string(line), "\uFFFD"), attrs...)
+	sink.LogAttrs(ctx, level, strings.ToValidUTF8(string(line), "\uFFFD"), attrs...)
 	return nil
 }

@@ -38,7 +38,7 @@ func Map[In, Out any](ctx context.Context, e *Executor, fn Func[In, Out], inputs
 
 // A mapping is one loop over a Map.
 type mapping[Out any] struct {
-	ctx    context.Context
+	ctx    context.Context //nolint:containedctx // lives for one loop, which it governs
 	yield  func(Out, error) bool
 	room   int
 	window []*Future[Out] // in input order

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -33,7 +34,7 @@ func TestMap(t *testing.T) {
 		taken, i := 0, 0
 		for out, err := range executor.Map(t.Context(), ex, echo, numbered(n, &taken)) {
 			require.NoError(t, err)
-			require.Equal(t, fmt.Sprint(i), string(out), "input order")
+			require.Equal(t, strconv.Itoa(i), string(out), "input order")
 			i++
 		}
 		require.Equal(t, n, i)
@@ -52,7 +53,7 @@ func TestMap_errorsAreAlone(t *testing.T) {
 			got = append(got, "error")
 			continue
 		}
-		got = append(got, fmt.Sprint(n))
+		got = append(got, strconv.Itoa(n))
 	}
 	require.Equal(t, []string{"1", "error", "3", "error", "2"}, got)
 }

@@ -151,8 +151,7 @@ func (c *core) prepare(m *module) {
 // and for a while those that come.
 func (c *core) refuseLocked(m *module, err error) {
 	m.state, m.err = refused, err
-	var verdict *serialize.ModuleError
-	if errors.As(err, &verdict) {
+	if _, ok := errors.AsType[*serialize.ModuleError](err); ok {
 		// The module is at fault: do not spend a minute of compiling on each call.
 		m.backoff = min(max(firstRefusal, 2*m.backoff), longestRefusal)
 		m.retryAt = time.Now().Add(m.backoff)

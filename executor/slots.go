@@ -80,7 +80,7 @@ func (w *worker) load(cl *call, key slotKey, number uint32) error {
 	}
 	blobs, err := w.missing(cl, key, &l)
 	if err != nil {
-		return errAnswer{&StartError{Stage: "load", Err: err}}
+		return answerError{&StartError{Stage: "load", Err: err}}
 	}
 	if err := w.conn.load(number, l, blobs...); err != nil {
 		return notBegun(err)
@@ -95,7 +95,7 @@ func (w *worker) load(cl *call, key slotKey, number uint32) error {
 	if h.Type == wire.TypeFail {
 		err := w.conn.loadFailure(h, cl.module)
 		if h.Code == wire.KindModule {
-			return errAnswer{err}
+			return answerError{err}
 		}
 		return err
 	}

@@ -106,15 +106,15 @@ func (w *worker) serve() error {
 // errIdleDeath reports a worker that ended while it held no call.
 var errIdleDeath = errors.New("worker ended by itself")
 
-// errNotBegun wraps the reason why a call never reached its worker.
-type errNotBegun struct{ err error }
+// A notBegunError wraps the reason why a call never reached its worker.
+type notBegunError struct{ err error }
 
-func (e errNotBegun) Error() string { return "call not begun: " + e.err.Error() }
+func (e notBegunError) Error() string { return "call not begun: " + e.err.Error() }
 
 // notBegun marks a failed write to a process that was already gone.
 func notBegun(err error) error {
 	if errors.Is(err, syscall.EPIPE) {
-		return errNotBegun{err}
+		return notBegunError{err}
 	}
 	return err
 }
@@ -124,7 +124,7 @@ func notBegun(err error) error {
 func (w *worker) serveCall(cl *call) error {
 	c := w.core
 	output, usage, err := w.exchange(cl)
-	var answer errAnswer
+	var answer answerError
 	if err != nil && !errors.As(err, &answer) {
 		return err
 	}
@@ -148,10 +148,10 @@ func (w *worker) serveCall(cl *call) error {
 // errCondemned reports a worker that is being killed on purpose.
 var errCondemned = errors.New("worker killed by its host")
 
-// An errAnswer wraps a failure that the worker answered: it lives on.
-type errAnswer struct{ err error }
+// An answerError wraps a failure that the worker answered: it lives on.
+type answerError struct{ err error }
 
-func (e errAnswer) Error() string { return e.err.Error() }
+func (e answerError) Error() string { return e.err.Error() }
 
 // exchange sends a call, loading its function first if need be, and reads its
 // answer.
@@ -214,13 +214,13 @@ func (w *worker) failure(h wire.Header, cl *call) error {
 	}
 	switch h.Code {
 	case wire.KindGuest:
-		return errAnswer{&GuestError{
+		return answerError{&GuestError{
 			Func: cl.target.name, Code: Code(f.Guest), Message: f.Message, ExitCode: f.Exit, Stack: f.Stack, Stderr: f.Stderr,
 		}}
 	case wire.KindLimit:
-		return errAnswer{limitError(f)}
+		return answerError{limitError(f)}
 	case wire.KindModule:
-		return errAnswer{moduleError(f, cl.target.module)}
+		return answerError{moduleError(f, cl.target.module)}
 	default:
 		return fmt.Errorf("worker gave up: %s", oneLine(f.Message))
 	}
@@ -324,7 +324,7 @@ func (c *core) lostLocked(w *worker, exit proc.Exit, err error) {
 	if cl == nil {
 		return
 	}
-	var notBegun errNotBegun
+	var notBegun notBegunError
 	if errors.As(err, &notBegun) || errors.Is(err, errIdleDeath) {
 		c.requeueLocked(cl)
 		return

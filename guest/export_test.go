@@ -10,6 +10,7 @@ type Registry = registry
 
 // NewRegistry lets a test have its own functions. Calls may not be concurrent.
 func NewRegistry(tb testing.TB) *Registry {
+	tb.Helper()
 	r := new(Registry)
 	tb.Cleanup(r.runner.stop)
 	return r

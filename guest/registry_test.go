@@ -57,12 +57,14 @@ func TestDescribe(t *testing.T) {
 	guest.RegisterIn(r, "a.count", func(string) (map[string]int, error) { return nil, nil })
 	guest.RegisterIn(r, "tag", func(struct {
 		A int `cbor:"a"`
-	}) (tagged, error) {
+	},
+	) (tagged, error) {
 		return tagged{}, nil
 	})
 	guest.RegisterIn(r, strings.Repeat("x", 128), func([100]struct {
 		AVeryLongName, B, C, D, E, F [1]map[string]map[string]map[string]map[string]map[string]map[string]map[string]map[string]map[string]map[string]map[string]map[string]string
-	}) (any, error) {
+	},
+	) (any, error) {
 		return nil, nil
 	})
 

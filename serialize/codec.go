@@ -1,6 +1,7 @@
 package serialize
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/sandpool/sandpool/internal/cborcodec"
@@ -70,7 +71,7 @@ func (rawCodec) Name() string { return "raw" }
 func (rawCodec) Encode(v any) ([]byte, error) {
 	b, ok := v.([]byte)
 	if !ok {
-		return nil, fmt.Errorf("raw bytes are of type []byte")
+		return nil, errors.New("raw bytes are of type []byte")
 	}
 	return b, nil
 }
@@ -78,7 +79,7 @@ func (rawCodec) Encode(v any) ([]byte, error) {
 func (rawCodec) Decode(data []byte, v any) error {
 	p, ok := v.(*[]byte)
 	if !ok {
-		return fmt.Errorf("raw bytes are of type []byte")
+		return errors.New("raw bytes are of type []byte")
 	}
 	*p = data
 	return nil

@@ -60,7 +60,7 @@ func (e *ModuleError) Error() string {
 
 // Is reports whether target is a ModuleError whose non-zero fields all equal e's.
 func (e *ModuleError) Is(target error) bool {
-	t, ok := target.(*ModuleError) //nolint:errorlint // Is looks at one error, errors.Is unwraps
+	t, ok := target.(*ModuleError)
 	return ok && (t.Kind == 0 || t.Kind == e.Kind) && (t.Module == "" || t.Module == e.Module) &&
 		(t.Name == "" || t.Name == e.Name) && (t.Reason == "" || t.Reason == e.Reason)
 }

@@ -6,6 +6,7 @@ package startmethod
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -55,12 +56,7 @@ func Parse(name string) (Method, error) {
 
 // Valid reports whether m is one of [Methods].
 func (m Method) Valid() bool {
-	for _, known := range Methods() {
-		if m == known {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(Methods(), m)
 }
 
 func known() string {

@@ -96,8 +96,8 @@ func (c *call) classifyGuest(err error) *failure {
 	if errors.As(err, &trap) {
 		return guestFailure(guestabi.CodeTrap, string(trap), stack)
 	}
-	if i := strings.Index(text, "wasm error: "); i >= 0 {
-		return guestFailure(guestabi.CodeTrap, text[i+len("wasm error: "):], stack)
+	if _, reason, ok := strings.Cut(text, "wasm error: "); ok {
+		return guestFailure(guestabi.CodeTrap, reason, stack)
 	}
 	if strings.HasSuffix(text, " (recovered by wazero)") {
 		return internalFailure(fmt.Errorf("engine failure: %w", err))

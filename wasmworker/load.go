@@ -136,7 +136,7 @@ func (s *server) compileOnly(h wire.Header, bytes []byte) error {
 	if f != nil {
 		return s.answerFailure(h, f)
 	}
-	defer compiled.Close(context.Background())
+	defer func() { _ = compiled.Close(context.Background()) }()
 	key, entry := s.cache.compiled()
 	if entry == nil {
 		return s.answerFailure(h, internalFailure(errors.New("the engine stored no compiled entry")))

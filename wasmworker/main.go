@@ -1,6 +1,7 @@
 package wasmworker
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -38,7 +39,7 @@ func run() int {
 	go func() {
 		var b [1]byte
 		if n, _ := in.Control.Read(b[:]); n > 0 {
-			os.Exit(fail(fmt.Errorf("unexpected data on the control pipe")))
+			os.Exit(fail(errors.New("unexpected data on the control pipe")))
 		}
 		os.Exit(0)
 	}()

@@ -47,7 +47,7 @@ type ID struct {
 func (id ID) sum() [sha256.Size]byte {
 	h := sha256.New()
 	h.Write(id.Module[:])
-	fmt.Fprintf(h, "%q %q", id.Engine, id.Target)
+	h.Write(fmt.Appendf(nil, "%q %q", id.Engine, id.Target))
 	return [sha256.Size]byte(h.Sum(nil))
 }
 

@@ -47,7 +47,7 @@ func CheckName(name string) error {
 	}
 	for _, c := range []byte(name) {
 		if !isNameByte(c) {
-			return fmt.Errorf("the name %q has other characters than letters, digits and _-./:", name)
+			return fmt.Errorf("the name %q has other characters than letters, digits and any of '_-./:'", name)
 		}
 	}
 	return nil

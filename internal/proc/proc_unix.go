@@ -35,7 +35,7 @@ func checkInherited(fd uintptr, socket bool) error {
 	if socket {
 		want = unix.S_IFSOCK
 	}
-	if uint32(st.Mode)&unix.S_IFMT != want {
+	if uint32(st.Mode)&unix.S_IFMT != want { //nolint:unconvert // 16 bits on darwin
 		return errors.New("not a pipe or socket of a worker's")
 	}
 	unix.CloseOnExec(int(fd))

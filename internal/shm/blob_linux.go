@@ -1,6 +1,7 @@
 package shm
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -13,7 +14,7 @@ const seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_
 func sealed(name string, data []byte) (*os.File, error) {
 	flags := unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
 	fd, err := unix.MemfdCreate(name, flags|unix.MFD_NOEXEC_SEAL)
-	if err == unix.EINVAL { //nolint:errorlint // a raw errno: kernels before 6.3 do not know the flag
+	if err == unix.EINVAL { // kernels before 6.3 do not know the flag
 		fd, err = unix.MemfdCreate(name, flags)
 	}
 	if err != nil {
@@ -38,7 +39,7 @@ func Map(f *os.File, size uint64) (data []byte, release func(), err error) {
 	defer f.Close()
 	got, err := unix.FcntlInt(f.Fd(), unix.F_GET_SEALS, 0)
 	if err != nil || got&seals != seals {
-		return nil, nil, fmt.Errorf("shared bytes are not sealed (seals %#x, %v)", got, err)
+		return nil, nil, fmt.Errorf("shared bytes are not sealed (seals %#x): %w", got, errors.Join(err, unix.EPERM))
 	}
 	st, err := f.Stat()
 	if err != nil {

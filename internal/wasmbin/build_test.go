@@ -63,11 +63,8 @@ func fnLocals(locals []byte, instructions ...[]byte) []byte {
 	return cat(u(uint64(len(body))), body)
 }
 
-// Type sections of one type.
-var (
-	noType  = sec(types, vec(raw(0x60, 0, 0)))
-	addType = sec(types, vec(raw(0x60, 2, 0x7f, 0x7f, 1, 0x7f)))
-)
+// noType is a type section of one type, () -> ().
+var noType = sec(types, vec(raw(0x60, 0, 0)))
 
 // oneFunc is a module with one function of type () -> ().
 func oneFunc(instructions ...[]byte) []byte {

@@ -76,6 +76,7 @@ func (s *scanner) expression() {
 				loops--
 			}
 			blocks = blocks[:len(blocks)-1]
+		default: // nothing that nests
 		}
 	}
 	s.blocks = blocks

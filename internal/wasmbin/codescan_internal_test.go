@@ -85,6 +85,7 @@ func everyInstruction(t *testing.T) (code []byte, want []instr) {
 			in.index = 1
 		case immIndexZero:
 			in.index = 5
+		default: // no index
 		}
 		code = append(append(code, encoded...), shapes[imm]...)
 		want = append(want, in)

@@ -170,7 +170,7 @@ func agree(t *testing.T, file string, m *wasmbin.Module, c wazero.CompiledModule
 		require.Len(t, a, len(b), file)
 		for i := range a {
 			if a[i].IsNumber() {
-				require.Equal(t, byte(b[i]), byte(a[i]), file)
+				require.Equal(t, b[i], byte(a[i]), file)
 			}
 		}
 	}

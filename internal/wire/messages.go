@@ -93,6 +93,7 @@ var (
 			MaxArrayElements:  64,
 			MaxMapPairs:       64,
 			TagsMd:            cbor.TagsForbidden,
+			FieldNameMatching: cbor.FieldNameMatchingCaseSensitive,
 			ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
 		}.DecMode()
 		if err != nil {
@@ -111,9 +112,15 @@ func Marshal(v any) ([]byte, error) {
 	return b, nil
 }
 
-// Unmarshal decodes one of the messages above, refusing unknown members,
-// duplicate keys, tags and indefinite lengths.
+// mapType is CBOR's major type of maps, in the high bits of the first byte.
+const mapType = 5
+
+// Unmarshal decodes one of the messages above, refusing anything but a map,
+// unknown members, duplicate keys, tags and indefinite lengths.
 func Unmarshal(b []byte, v any) error {
+	if len(b) > 0 && b[0]>>5 != mapType {
+		return fmt.Errorf("decode %T: not a map", v) // the codec takes a null for any message
+	}
 	if err := decMode.Unmarshal(b, v); err != nil {
 		// Not wrapped: the codec's io.ErrUnexpectedEOF is no end of the stream.
 		return fmt.Errorf("decode %T: %v", v, err) //nolint:errorlint // see above

@@ -1,0 +1,96 @@
+# Sandpool: `make` shows the targets.
+
+GOLANGCI_VERSION := v2.15.0
+BIN              := $(CURDIR)/.bin
+GOLANGCI         := $(BIN)/golangci-lint-$(GOLANGCI_VERSION)
+# The core, and the nested modules that hold what is heavier.
+MODULES          := . cmd/sandpool examples
+GUEST            := GOOS=wasip1 GOARCH=wasm CGO_ENABLED=0 go build -buildmode=c-shared -trimpath -ldflags="-s -w"
+FUZZTIME         ?= 30s
+
+# each runs a command in every module.
+each = @set -e; for m in $(MODULES); do echo "== $$m: $(1)"; (cd $$m && $(1)); done
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## show the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: build/wordcount.wasm ## the demo: count the words of Go's own sources in worker processes
+	cd examples && go build -o ../build/wordcount ./wordcount
+	./build/wordcount -module build/wordcount.wasm
+
+.PHONY: build/wordcount.wasm
+build/wordcount.wasm:
+	@mkdir -p build
+	cd examples && $(GUEST) -o ../build/wordcount.wasm ./wordcount/guest
+
+.PHONY: build
+build: ## build the command line tool into bin/
+	cd cmd/sandpool && go build -o ../../bin/sandpool .
+
+.PHONY: test
+test: ## run all tests
+	$(call each,go test -shuffle=on ./...)
+
+.PHONY: race
+race: deps ## run the short tests under the race detector
+	$(call each,go test -race -short ./...)
+
+.PHONY: vet
+vet: ## vet every module, and the guest side as a guest
+	$(call each,go vet ./...)
+	GOOS=wasip1 GOARCH=wasm go vet ./guest ./internal/guesttest/testdata/fixture
+	cd examples && GOOS=wasip1 GOARCH=wasm go vet ./wordcount/guest
+
+.PHONY: cross
+cross: ## vet for macOS, Windows and arm64, and build without cgo
+	$(call each,GOOS=darwin go vet ./...)
+	$(call each,GOOS=windows go vet ./...)
+	$(call each,GOARCH=arm64 CGO_ENABLED=0 go vet ./...)
+	$(call each,CGO_ENABLED=0 go build ./...)
+
+.PHONY: fmt
+fmt: ## check the formatting
+	@out=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "gofmt would change:"; echo "$$out"; exit 1; }
+
+.PHONY: tidy
+tidy: ## check that every go.mod is tidy
+	$(call each,go mod tidy -diff)
+
+.PHONY: lint
+lint: $(GOLANGCI) ## run the linter
+	$(call each,$(GOLANGCI) run -c $(CURDIR)/.golangci.yml ./...)
+
+$(GOLANGCI):
+	@mkdir -p $(BIN)
+	GOBIN=$(BIN) GOFLAGS= go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	mv $(BIN)/golangci-lint $(GOLANGCI)
+
+.PHONY: fuzz
+fuzz: ## fuzz each target for FUZZTIME
+	@set -e; grep -rlE '^func Fuzz' --include='*_test.go' . | while read -r f; do \
+		for t in $$(grep -oE '^func Fuzz[A-Za-z_]+' $$f | cut -c6-); do \
+			echo "== $$f $$t"; (cd $$(dirname $$f) && go test -run '^$$' -fuzz "^$$t\$$" -fuzztime $(FUZZTIME) .); \
+		done; done
+
+.PHONY: nightly
+nightly: ## the long forms: fuzzing ten minutes a target, all tests ten times under the race detector
+	$(MAKE) fuzz FUZZTIME=10m
+	$(call each,go test -race -count=10 -timeout=60m ./...)
+
+.PHONY: deps
+deps: ## install what tests need besides Go: a C compiler for the race detector (Debian)
+	@command -v gcc >/dev/null || { \
+		sudo=; test "$$(id -u)" = 0 || sudo=sudo; \
+		$$sudo apt-get update -q && $$sudo apt-get install -y -q --no-install-recommends gcc libc6-dev; }
+
+.PHONY: ci
+ci: ## everything that the gate checks
+	bash .ci/run
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf build bin .bin

@@ -1,0 +1,88 @@
+package wire_test
+
+import (
+	"bytes"
+	"reflect"
+	"testing"
+
+	"github.com/sandpool/sandpool/internal/wire"
+)
+
+// FuzzReader feeds a stream: nothing panics, a payload is as long as its header
+// says, and what was accepted is written back as the same bytes.
+func FuzzReader(f *testing.F) {
+	var seed bytes.Buffer
+	w := wire.NewWriter(&seed)
+	for i, l := range all {
+		if err := w.Write(wire.Header{Type: l.Type, ID: uint64(i), Time: -1}, bytes.Repeat([]byte("p"), i)); err != nil {
+			f.Fatal(err)
+		}
+	}
+	f.Add(seed.Bytes(), false)
+	f.Add(append(header(wire.Version, wire.TypeCall, 1<<32-1), "short"...), true)
+	f.Add(header(9, wire.TypeCall, 0), false)
+	f.Fuzz(func(t *testing.T, in []byte, discard bool) {
+		r := wire.NewReader(bytes.NewReader(in))
+		var back bytes.Buffer
+		w := wire.NewWriter(&back)
+		for {
+			h, err := r.Next(all)
+			if err != nil {
+				break
+			}
+			if discard {
+				if r.Discard() != nil {
+					break
+				}
+				continue
+			}
+			p, err := r.Payload(nil)
+			if err != nil {
+				break
+			}
+			if uint32(len(p)) != h.Length || cap(p) > len(in) {
+				t.Fatalf("payload of %d bytes (capacity %d) for a length of %d out of %d", len(p), cap(p), h.Length, len(in))
+			}
+			if err := w.Write(h, p); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !bytes.HasPrefix(in, back.Bytes()) {
+			t.Fatalf("%x was written back as %x", in, back.Bytes())
+		}
+	})
+}
+
+// FuzzUnmarshal decodes the same bytes as each message; what one accepts must
+// survive a round trip.
+func FuzzUnmarshal(f *testing.F) {
+	messages := filled()
+	for _, m := range messages {
+		b, err := wire.Marshal(m)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Add([]byte{0xa0})
+	f.Fuzz(func(t *testing.T, in []byte) {
+		for name, m := range messages {
+			v := empty(m)
+			if wire.Unmarshal(in, v) != nil {
+				continue
+			}
+			b, err := wire.Marshal(v)
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			again := empty(m)
+			if err := wire.Unmarshal(b, again); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			twice, err := wire.Marshal(again)
+			if err != nil || !bytes.Equal(b, twice) {
+				t.Fatalf("%s: %#v became %#v (%v)", name, reflect.ValueOf(v).Elem(), reflect.ValueOf(again).Elem(), err)
+			}
+		}
+	})
+}
