@@ -1,0 +1,62 @@
+package executor_test
+
+import (
+	"fmt"
+	"iter"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sandpool/sandpool/executor"
+	"github.com/sandpool/sandpool/internal/guesttest"
+	"github.com/sandpool/sandpool/serialize"
+)
+
+func benchExecutor(b *testing.B, workers int) (*executor.Executor, raw) {
+	b.Helper()
+	ex, err := executor.New(&executor.Options{Workers: workers, CacheDir: guesttest.CodeCache(b)})
+	require.NoError(b, err)
+	b.Cleanup(func() { require.NoError(b, ex.Close()) })
+	m, err := serialize.NewModule("echo", guesttest.TinyEcho())
+	require.NoError(b, err)
+	return ex, raw{Module: m, Name: "echo"}
+}
+
+func BenchmarkSubmit(b *testing.B) {
+	for _, size := range []int{64, 64 << 10, 1 << 20} {
+		b.Run(fmt.Sprintf("payload=%d", size), func(b *testing.B) {
+			ex, echo := benchExecutor(b, 1)
+			in := make([]byte, size)
+			b.SetBytes(int64(size))
+			b.ReportAllocs()
+			for b.Loop() {
+				_, err := executor.Submit(b.Context(), ex, echo, in).Wait(b.Context())
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkMap(b *testing.B) {
+	for _, workers := range []int{1, 2} {
+		b.Run(fmt.Sprintf("workers=%d", workers), func(b *testing.B) {
+			ex, echo := benchExecutor(b, workers)
+			b.ReportAllocs()
+			in := make([]byte, 64)
+			var inputs iter.Seq[[]byte] = func(yield func([]byte) bool) {
+				for b.Loop() {
+					if !yield(in) {
+						return
+					}
+				}
+			}
+			for _, err := range executor.Map(b.Context(), ex, echo, inputs) {
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
