@@ -2,6 +2,22 @@ module github.com/sandpool/sandpool/examples
 
 go 1.26.0
 
-require github.com/sandpool/sandpool v0.0.0
+require (
+	github.com/sandpool/sandpool v0.0.0
+	github.com/schollz/progressbar/v3 v3.19.1
+	golang.org/x/term v0.44.0
+)
+
+require github.com/stretchr/testify v1.12.1
+
+require (
+	github.com/fxamacker/cbor/v2 v2.10.0 // indirect
+	github.com/mitchellh/colorstring v0.0.0-20190213212951-d06e56a500db // indirect
+	github.com/rivo/uniseg v0.4.7 // indirect
+	github.com/tetratelabs/wazero v1.12.0 // indirect
+	github.com/x448/float16 v0.8.4 // indirect
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
+	golang.org/x/sys v0.49.0 // indirect
+)
 
 replace github.com/sandpool/sandpool => ..

@@ -144,7 +144,12 @@ func isEnd(err error) bool {
 // exitReason puts a process's end in words.
 func exitReason(e proc.Exit) error {
 	if e.Signal != 0 {
-		return fmt.Errorf("process was killed by %s", e.SignalName)
+		return &killedError{e.SignalName}
 	}
 	return fmt.Errorf("process exited with code %d", e.Code)
 }
+
+// A killedError reports a process that a signal ended.
+type killedError struct{ signal string }
+
+func (e *killedError) Error() string { return "process was killed by " + e.signal }

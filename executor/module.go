@@ -181,7 +181,11 @@ func (c *core) entryFor(m *module) (entry *codecache.Entry, hit bool, err error)
 		return nil, false, ErrShutdown
 	}
 	began := time.Now()
-	if entry, err = c.compile(m); err != nil || entry == nil {
+	entry, err = c.compile(m)
+	if _, killed := errors.AsType[*killedError](err); killed {
+		entry, err = c.compile(m) // not the module's doing: once more
+	}
+	if err != nil || entry == nil {
 		return nil, false, err
 	}
 	c.log.Info("module compiled", "module", m.source.Name(), "digest", m.source.Digest(), "took", time.Since(began))

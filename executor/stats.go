@@ -12,7 +12,8 @@ type Stats struct {
 	Failed    uint64 // calls done with an error
 
 	WorkersStarted uint64 // processes that came up
-	WorkersDied    uint64 // of these, ended otherwise than by being told to, killed ones included
+	WorkersKilled  uint64 // of these, killed by the executor: at a deadline, for a call's end, by Close
+	WorkersDied    uint64 // of these, lost: they ended by themselves, were killed from outside or broke the protocol
 	Compiled       uint64 // modules compiled
 	CacheHits      uint64 // modules whose compiled code was on disk
 

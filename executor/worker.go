@@ -295,27 +295,34 @@ func (w *worker) retireLocked() {
 // sent home.
 func (w *worker) leave(err error) {
 	c := w.core
-	var exit proc.Exit
 	if err == nil {
-		exit = w.conn.dismiss(c)
-	} else {
-		c.update(func() { w.condemned = true; c.unidleLocked(w) })
-		exit = w.conn.lastWords(c, err)
+		exit := w.conn.dismiss(c)
+		c.update(func() { delete(c.workers, w) })
+		c.log.Info("worker exited", "worker", w.number, "pid", exit.PID, "signal", exit.SignalName, "code", exit.Code)
+		return
 	}
+	var killed bool // by this executor, before anything else went wrong
 	c.update(func() {
+		killed = w.condemned
+		w.condemned = true
 		c.unidleLocked(w)
+	})
+	exit := w.conn.lastWords(c, err)
+	c.update(func() {
 		delete(c.workers, w)
-		if err != nil {
+		if killed {
+			c.stats.WorkersKilled++
+		} else {
 			c.stats.WorkersDied++
-			c.lostLocked(w, exit, err)
 		}
+		c.lostLocked(w, exit, err)
 		w.endCallLocked()
 	})
-	if err != nil {
-		c.log.Warn("worker lost", "worker", w.number, "pid", exit.PID, "reason", err, "signal", exit.SignalName, "code", exit.Code)
-	} else {
-		c.log.Info("worker exited", "worker", w.number, "pid", exit.PID)
+	if killed {
+		c.log.Info("worker killed", "worker", w.number, "pid", exit.PID)
+		return
 	}
+	c.log.Warn("worker lost", "worker", w.number, "pid", exit.PID, "reason", err, "signal", exit.SignalName, "code", exit.Code)
 }
 
 // lostLocked settles the call that a lost worker held.

@@ -58,7 +58,7 @@ func Decode(c Codec, data []byte, v any) (err error) {
 			err = fmt.Errorf("panic: %v", p)
 		}
 		if err != nil {
-			err = &Error{Op: "decode", Codec: c.Name(), Type: fmt.Sprintf("%T", v)[1:], Err: err}
+			err = &Error{Op: "decode", Codec: c.Name(), Type: strings.TrimPrefix(fmt.Sprintf("%T", v), "*"), Err: err}
 		}
 	}()
 	return c.Decode(data, v)

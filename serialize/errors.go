@@ -3,6 +3,8 @@ package serialize
 import (
 	"fmt"
 	"strconv"
+	"strings"
+	"unicode/utf8"
 )
 
 // A ModuleErrorKind says what is wrong with a module. Kinds are stable numbers
@@ -46,14 +48,15 @@ type ModuleError struct {
 	Reason string
 }
 
-// Error returns one line; names that the module chose are quoted.
+// Error returns one line of a few KiB at most; names that the module chose are
+// quoted, and cut when they are long.
 func (e *ModuleError) Error() string {
-	s := fmt.Sprintf("module %q: %s", e.Module, e.Kind)
+	s := fmt.Sprintf("module %s: %s", quote(e.Module), e.Kind)
 	if e.Name != "" {
-		s += " " + strconv.Quote(e.Name)
+		s += " " + quote(e.Name)
 	}
 	if e.Reason != "" {
-		s += ": " + e.Reason
+		s += ": " + line(e.Reason)
 	}
 	return s
 }
@@ -74,10 +77,40 @@ type Error struct {
 	Err   error
 }
 
-// Error names the operation, type and codec.
+// Error names the operation, type and codec. It is one line of a few KiB at most,
+// whatever the value's author wrote.
 func (e *Error) Error() string {
-	return fmt.Sprintf("%s %s with %s: %v", e.Op, e.Type, e.Codec, e.Err)
+	return fmt.Sprintf("%s %s with %s: %s", e.Op, line(e.Type), e.Codec, line(fmt.Sprint(e.Err)))
 }
 
 // Unwrap returns the codec's own error.
 func (e *Error) Unwrap() error { return e.Err }
+
+// maxName and maxLine bound what an error's text shows of a name and of a
+// reason, in bytes. The fields have them whole.
+const (
+	maxName = 256
+	maxLine = 4 << 10
+)
+
+// quote returns s in quotes, cut to maxName.
+func quote(s string) string {
+	if len(s) > maxName {
+		return strconv.Quote(s[:maxName]) + "…"
+	}
+	return strconv.Quote(s)
+}
+
+// line returns s as one printable line, cut to maxLine.
+func line(s string) string {
+	more := ""
+	if len(s) > maxLine {
+		s, more = s[:maxLine], "…"
+	}
+	return strings.Map(func(r rune) rune {
+		if !strconv.IsPrint(r) {
+			return utf8.RuneError
+		}
+		return r
+	}, s) + more
+}

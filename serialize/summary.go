@@ -24,8 +24,9 @@ type Symbol struct {
 
 // A Memory is a linear memory's declared size in pages of 64 KiB.
 type Memory struct {
-	Min uint64
-	Max uint64 // 0 when the module declares none
+	Min    uint64
+	Max    uint64 // when HasMax
+	HasMax bool   // the module declares a maximum
 }
 
 // Summary returns what the scan learned.
@@ -51,10 +52,7 @@ func (m *Module) Summary() Summary {
 		s.Exports = append(s.Exports, sym)
 	}
 	if mem := m.info.Memory; mem != nil {
-		s.Memory = &Memory{Min: mem.Min}
-		if mem.HasMax {
-			s.Memory.Max = mem.Max
-		}
+		s.Memory = &Memory{Min: mem.Min, Max: mem.Max, HasMax: mem.HasMax}
 	}
 	return s
 }

@@ -220,7 +220,7 @@ func (f *failure) withStderr(c *call) *failure {
 
 // listNames names a few functions for an error text.
 func listNames(index map[string]uint32) string {
-	const most = 20
+	const most = 100
 	if len(index) == 0 {
 		return "no functions"
 	}

@@ -153,7 +153,7 @@ func newReport(m *serialize.Module) *report {
 	}
 	if s.Memory != nil {
 		r.Memory = &memory{MinPages: s.Memory.Min}
-		if s.Memory.Max > 0 {
+		if s.Memory.HasMax {
 			r.Memory.MaxPages = &s.Memory.Max
 		}
 	}
