@@ -56,15 +56,16 @@ type call struct {
 
 	// Guarded by core.mu until done is closed, constant from then on. output and
 	// err are set by core.finishLocked only.
-	owner  *Executor // keeps the handle alive while the call is not done
-	state  State
-	list   *callList     // that holds it while it is queued
-	elem   *list.Element // its place there
-	module *module
-	worker *worker // that runs or ran it
-	usage  Usage
-	output []byte
-	err    error
+	owner    *Executor // keeps the handle alive while the call is not done
+	state    State
+	requeued bool          // it has had a worker that never began it
+	list     *callList     // that holds it while it is queued
+	elem     *list.Element // its place there
+	module   *module
+	worker   *worker // that holds it
+	usage    Usage
+	output   []byte
+	err      error
 }
 
 // cancel ends the call with err if it is not done, and returns the state it was
@@ -124,6 +125,9 @@ func (c *core) watch(ctx context.Context, cl *call) {
 		stop()
 	}
 }
+
+// forget drops what only a call that goes on needs.
+func (cl *call) forget() { cl.input, cl.module, cl.worker = nil, nil, nil }
 
 // A callList is a queue of calls from which any one can be removed at once. Its
 // zero value is empty.

@@ -20,8 +20,8 @@ const (
 	exitTimeout      = 5 * time.Second  // from the control pipe's end to the process's
 )
 
-// baseData is how much private memory a process may add besides linear memory:
-// the Go heap, code and tables of the modules it holds.
+// baseData is how much private memory a process may add besides linear memory,
+// input and output: code and tables of the modules it holds, and garbage.
 const baseData = 384 << 20
 
 // A conn is a started process and the frames to and from it. It belongs to one
@@ -35,14 +35,14 @@ type conn struct {
 	inline bool // blobs travel through the pipe even where descriptors could
 }
 
-// connect starts a process for hello.Role and shakes hands with it. The process
+// connect starts a process for hello.Role, as name, and shakes hands with it. The process
 // is known to the core from its start on and must be reaped with end.
-func (c *core) connect(hello wire.Hello, r role) (*conn, error) {
-	p, err := c.launcher.Start(proc.Spec{Path: c.opts.WorkerPath, Name: hello.Name})
+func (c *core) connect(name string, hello wire.Hello) (*conn, error) {
+	p, err := c.launcher.Start(proc.Spec{Path: c.opts.WorkerPath, Name: name})
 	if err != nil {
 		return nil, &StartError{Stage: "launch", Err: err}
 	}
-	c.adopt(p, r)
+	c.adopt(p)
 	cn := &conn{p: p, r: wire.NewReader(p.Replies), w: wire.NewWriter(p.Requests), inline: c.inline}
 	timer := time.AfterFunc(handshakeTimeout, p.Kill)
 	err = cn.handshake(hello)
@@ -92,7 +92,7 @@ func (cn *conn) handshake(hello wire.Hello) error {
 		return err
 	}
 	if cn.ready.Engine != engine.Version() {
-		return fmt.Errorf("worker has engine %s, this program %s: build both from the same source", cn.ready.Engine, engine.Version())
+		return fmt.Errorf("worker has engine %q, this program %s: build both from the same source", cn.ready.Engine, engine.Version())
 	}
 	return nil
 }
@@ -138,7 +138,7 @@ func (cn *conn) failure() (wire.Failure, error) {
 
 // isEnd reports whether err only says that the other side is gone.
 func isEnd(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.EPIPE)
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
 }
 
 // exitReason puts a process's end in words.

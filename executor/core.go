@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sandpool/sandpool/internal/codecache"
+	"github.com/sandpool/sandpool/internal/engine"
 	"github.com/sandpool/sandpool/internal/proc"
 )
 
@@ -27,6 +28,7 @@ type core struct {
 	launcher *proc.Launcher
 	store    *codecache.Store // nil without a cache directory
 	inline   bool             // set by tests: modules travel through the pipe, as they do off Linux
+	engine   string           // names the engine in the store
 	compiles chan struct{}    // holds a token for each template process that may run
 
 	wg       sync.WaitGroup // every goroutine of the executor but finish's
@@ -40,13 +42,15 @@ type core struct {
 	queue   callList // ready to run, in order
 	pending int      // calls that are not done
 	modules map[[sha256.Size]byte]*module
-	workers map[*worker]struct{}   // every worker whose goroutine has not ended
-	idle    []*worker              // the most recently used last
-	procs   map[*proc.Process]role // every process that has not been reaped
-	timer   *time.Timer            // wakes settleLocked at notBefore; nil when none is set
-	lastID  uint64                 // of calls
-	lastNum int                    // of workers
-	stats   Stats                  // its counters; the gauges are filled in by snapshot
+	workers map[*worker]struct{}       // every worker whose goroutine has not ended
+	idle    []*worker                  // the most recently used last
+	after   []func()                   // what finishLocked leaves to be done without the lock
+	procs   map[*proc.Process]struct{} // every process that has not been reaped
+	serving map[*proc.Process]struct{} // of these, the workers that have come up
+	timer   *time.Timer                // wakes settleLocked at notBefore; nil when none is set
+	lastID  uint64                     // of calls
+	lastNum int                        // of workers
+	stats   Stats                      // its counters; the gauges are filled in by snapshot
 
 	startFailures int       // in a row
 	notBefore     time.Time // no worker is started before
@@ -70,7 +74,8 @@ func newCore(o Options) *core {
 		finished: make(chan struct{}),
 		modules:  make(map[[sha256.Size]byte]*module),
 		workers:  make(map[*worker]struct{}),
-		procs:    make(map[*proc.Process]role),
+		procs:    make(map[*proc.Process]struct{}),
+		serving:  make(map[*proc.Process]struct{}),
 		quit:     make(chan struct{}),
 	}
 	if o.CacheDir != NoCacheDir {
@@ -78,7 +83,7 @@ func newCore(o Options) *core {
 		if err != nil {
 			c.log.Warn("compiled modules are not kept on disk", "error", err)
 		} else {
-			c.store = store
+			c.store, c.engine = store, engine.Identity(o.WorkerPath)
 		}
 	}
 	return c
@@ -88,9 +93,14 @@ func newCore(o Options) *core {
 // does what the new state asks for. f must not block.
 func (c *core) update(f func()) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	f()
 	c.settleLocked()
+	after := c.after
+	c.after = nil
+	c.mu.Unlock()
+	for _, do := range after {
+		do()
+	}
 }
 
 // settleLocked hands queued calls to idle workers, starts workers for the rest,
@@ -109,20 +119,21 @@ func (c *core) settleLocked() {
 		w.retireLocked()
 	}
 	c.idle = nil
-	c.endTemplatesLocked()
+	c.endOthersLocked()
 	if len(c.workers) == 0 && !closedAlready(c.drained) {
 		c.stopTimerLocked()
 		close(c.drained)
 	}
 }
 
-// endTemplatesLocked ends compilations that no call waits for any more.
-func (c *core) endTemplatesLocked() {
+// endOthersLocked ends what no call waits for any more: compilations, and workers
+// that have not come up.
+func (c *core) endOthersLocked() {
 	if !closedAlready(c.quit) {
 		close(c.quit)
 	}
-	for p, r := range c.procs {
-		if r == template {
+	for p := range c.procs {
+		if _, up := c.serving[p]; !up {
 			p.Kill()
 		}
 	}
@@ -143,11 +154,15 @@ func (c *core) assignLocked(w *worker, cl *call) {
 	cl.usage.Queue = time.Since(cl.submitted)
 	cl.usage.Worker, cl.usage.PID = w.number, w.pid
 	w.call = cl
-	w.next <- cl // has room: an idle worker's channel is empty
+	cl.module.users++ // the worker's own hold, until endCallLocked
+	w.next <- cl      // has room: an idle worker's channel is empty
 }
 
 // startWorkersLocked starts as many workers as queued calls could use.
 func (c *core) startWorkersLocked() {
+	if c.queue.len() == 0 {
+		return
+	}
 	starting, alive := 0, 0
 	for w := range c.workers {
 		if w.condemned {
@@ -159,6 +174,9 @@ func (c *core) startWorkersLocked() {
 		}
 	}
 	want := min(c.queue.len()-starting, c.opts.Workers-alive)
+	if c.startFailures > 0 {
+		want = min(want, 1-starting) // one tries, the others wait for its luck
+	}
 	if want <= 0 {
 		return
 	}
@@ -203,12 +221,16 @@ func (c *core) enqueueLocked(cl *call) {
 	}
 }
 
-// requeueLocked puts a call that its worker never began back to the front.
-func (c *core) requeueLocked(cl *call) {
-	if cl.state == Running {
-		cl.state, cl.worker = Queued, nil
-		c.queue.pushFront(cl)
+// requeueLocked puts a call that its worker never began back to the front and
+// reports whether it did. A call gets a second worker, but not a third: it may be
+// what ends them.
+func (c *core) requeueLocked(cl *call) bool {
+	if cl.state != Running || cl.requeued {
+		return false
 	}
+	cl.state, cl.worker, cl.requeued = Queued, nil, true
+	c.queue.pushFront(cl)
+	return true
 }
 
 // finishLocked completes a call. A call that is done stays as it is.
@@ -221,16 +243,16 @@ func (c *core) finishLocked(cl *call, output []byte, err error) {
 	}
 	cl.state, cl.output, cl.err = Done, output, err
 	cl.owner = nil
-	if cl.worker == nil {
-		cl.input = nil // else its worker may be writing it, and drops it then
-	}
 	if cl.release != nil {
-		cl.release()
+		c.after = append(c.after, func() { cl.release() })
 	}
 	if cl.module != nil {
 		cl.module.users--
 		c.pending--
 		c.stats.count(err)
+	}
+	if cl.worker == nil {
+		cl.forget() // else its worker may still be at it, and does so then
 	}
 	close(cl.done)
 }
@@ -250,26 +272,23 @@ func (c *core) startFailedLocked(err error) {
 	if c.startFailures < maxStartFailures {
 		return
 	}
+	for w := range c.workers {
+		if w.ready && !w.condemned {
+			return // calls have a worker to wait for
+		}
+	}
 	for c.queue.len() > 0 {
 		c.finishLocked(c.queue.pop(), nil, copyError(err))
 	}
 }
 
-// A role is what a process is for.
-type role int
-
-const (
-	serving  role = iota // a worker
-	template             // compiles one module
-)
-
 // adopt registers a process so that Close kills it; one that comes too late is
 // killed at once.
-func (c *core) adopt(p *proc.Process, r role) {
+func (c *core) adopt(p *proc.Process) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.procs[p] = r
-	if c.phase == closed || r == template && closedAlready(c.quit) {
+	c.procs[p] = struct{}{}
+	if c.phase == closed || closedAlready(c.quit) {
 		p.Kill()
 	}
 }
@@ -280,6 +299,7 @@ func (c *core) reap(p *proc.Process) proc.Exit {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.procs, p)
+	delete(c.serving, p)
 	return exit
 }
 

@@ -24,6 +24,9 @@ type Function struct {
 // guest's own. It fails as a call of the module does.
 func Describe(ctx context.Context, e *Executor, m *serialize.Module) (Description, error) {
 	o := &e.core.opts
+	if m == nil {
+		return Description{}, &OptionError{"Describe", "the module is nil"}
+	}
 	t := target{module: m, method: o.StartMethod, limits: Limits{}.withDefaults(o.Limits)}
 	if err := t.check(o); err != nil {
 		return Description{}, err

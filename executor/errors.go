@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sandpool/sandpool/internal/guestabi"
+	"github.com/sandpool/sandpool/internal/quote"
 )
 
 // States of an executor, as errors.
@@ -68,11 +69,11 @@ type GuestError struct {
 	Stderr   string // what the guest last wrote to its standard error
 }
 
-// Error returns one line; the guest's text is quoted where it has control
-// characters. For a trap or exit it ends with the telling line of Stderr: a Go
+// Error returns one line; control characters of the guest's text are
+// escaped. For a trap or exit it ends with the telling line of Stderr: a Go
 // guest's runtime prints why it gave up and then traps.
 func (e *GuestError) Error() string {
-	s := fmt.Sprintf("function %s: %s: %s", e.Func, e.Code, oneLine(e.Message))
+	s := fmt.Sprintf("function %s: %s: %s", e.Func, e.Code, quote.Line(e.Message))
 	if e.Code == CodeTrap || e.Code == CodeExit {
 		if line := tellingLine(e.Stderr); line != "" {
 			s += ": " + line
@@ -94,7 +95,7 @@ type WorkerError struct {
 	PID      int
 	Signal   string // "SIGKILL" and the like when a signal ended it, else empty
 	ExitCode int    // the exit code; -1 when a signal ended it
-	Stderr   string // the last 4 KiB of the process's standard error
+	Stderr   string // the first and last 2 KiB of the process's standard error
 	Err      error  // what the host saw; io.EOF for a plain death
 }
 
@@ -109,7 +110,7 @@ func (e *WorkerError) Error() string {
 	default:
 		s += "exited with code " + strconv.Itoa(e.ExitCode)
 	}
-	if last := lastLine(e.Stderr); last != "" {
+	if last := tellingLine(e.Stderr); last != "" {
 		s += ": " + last
 	}
 	return s
@@ -144,14 +145,14 @@ func (e *LimitError) Is(target error) bool {
 // module.
 type StartError struct {
 	Stage  string // "launch", "handshake", "load" or "compile"
-	Stderr string // the last 4 KiB of the process's standard error
+	Stderr string // the first and last 2 KiB of the process's standard error
 	Err    error
 }
 
 // Error names the stage, the reason and the process's last words.
 func (e *StartError) Error() string {
 	s := fmt.Sprintf("start worker: %s: %v", e.Stage, e.Err)
-	if last := lastLine(e.Stderr); last != "" {
+	if last := tellingLine(e.Stderr); last != "" {
 		s += ": " + last
 	}
 	return s
@@ -170,12 +171,12 @@ type OptionError struct {
 // Error names the option first.
 func (e *OptionError) Error() string { return e.Option + ": " + e.Reason }
 
-// tellingLine returns the line in which a Go runtime says why it gave up, or the
-// last one.
+// tellingLine returns the line in which a Go runtime says why it gave up, or else
+// the last one.
 func tellingLine(stderr string) string {
 	for line := range strings.Lines(stderr) {
-		if strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") {
-			return oneLine(strings.TrimSpace(line))
+		if strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") || strings.HasPrefix(line, "SIG") {
+			return quote.Line(strings.TrimSpace(line))
 		}
 	}
 	return lastLine(stderr)
@@ -187,16 +188,7 @@ func lastLine(s string) string {
 	if i := strings.LastIndexByte(s, '\n'); i >= 0 {
 		s = s[i+1:]
 	}
-	return oneLine(s)
-}
-
-// oneLine makes untrusted text fit for one line of a log or terminal: text with
-// control or other unprintable characters is quoted.
-func oneLine(s string) string {
-	if strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) {
-		return strconv.Quote(s)
-	}
-	return s
+	return quote.Line(s)
 }
 
 // clamp turns a worker's unsigned number into a field of ours.

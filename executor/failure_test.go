@@ -1,14 +1,17 @@
 package executor_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
@@ -22,11 +25,12 @@ func TestWorkerKilled(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("no signals on Windows")
 	}
-	ex := newExecutor(t, executor.Options{Workers: 2})
-	spin, echo := spinFunc(t), echoFunc(t)
-	bystander := executor.Submit(t.Context(), ex, spin, nil)
-	running(t, bystander)
-	f := executor.Submit(t.Context(), ex, spin, nil)
+	ex, hold := newHolder(t, executor.Options{Workers: 2})
+	echo := echoFunc(t)
+	bystander := executor.Submit(t.Context(), ex, hold.fn, nil)
+	hold.begun(t)
+	f := executor.Submit(t.Context(), ex, hold.fn, nil)
+	hold.begun(t)
 	pid := running(t, f)
 	queued := executor.Submit(t.Context(), ex, echo, []byte("queued"))
 
@@ -201,6 +205,62 @@ func TestLimits(t *testing.T) {
 	require.Zero(t, ex.Stats().WorkersDied, "no limit of these costs a worker")
 }
 
+// TestLimits_defaults moves what the defaults allow, and hits them.
+func TestLimits_defaults(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("moves a gigabyte")
+	}
+	ex, echo := newExecutor(t, executor.Options{Workers: 1}), echoFunc(t)
+	for _, mib := range []int{60, 128, 256} {
+		in := make([]byte, mib<<20)
+		in[len(in)-1] = 1
+		out, err := call(t, ex, echo, in)
+		require.NoError(t, err, "%d MiB", mib)
+		require.True(t, bytes.Equal(in, out))
+	}
+	_, err := call(t, ex, echo, make([]byte, 600<<20))
+	require.ErrorIs(t, err, &executor.LimitError{Limit: "output"})
+	_, err = call(t, ex, raw{Module: tiny(t, "o", guesttest.TinyOutputFlood()), Name: "outputflood"}, nil)
+	require.ErrorIs(t, err, &executor.LimitError{Limit: "output"})
+	require.Zero(t, ex.Stats().WorkersDied)
+}
+
+// TestLimits_garbage runs guests that make the worker allocate without end.
+func TestLimits_garbage(t *testing.T) {
+	t.Parallel()
+	ex := newExecutor(t, executor.Options{Workers: 1, Limits: executor.Limits{Memory: 1 << 20, Input: 1 << 20, Output: 1 << 20, Log: -1}})
+	g := guesttest.NewTiny()
+	text := g.Text(strings.Repeat("\xffa", 8<<10))
+	const n = 3 // the first local after the parameters
+	body := new(guesttest.Code).Loop().
+		I32(1).Append(text).Append(text).Call(g.Fail).
+		Get(n).I32(1).Add().Tee(n).I32(50_000).LtU().BrIf(0).End().I32(1)
+	_, err := call(t, ex, raw{Module: tiny(t, "f", g.Finish("failflood", [2]uint32{1, 1}, []guesttest.ValueType{guesttest.I32}, body)), Name: "failflood"}, nil)
+	var ge *executor.GuestError
+	require.ErrorAs(t, err, &ge, "1.6 GB of failure texts")
+	require.True(t, utf8.ValidString(ge.Message+ge.Stack))
+	require.LessOrEqual(t, len(ge.Message), 64<<10)
+	require.Zero(t, ex.Stats().WorkersDied)
+}
+
+// TestLimits_refusedButAlive has memory refused to a guest that goes on and ends
+// otherwise.
+func TestLimits_refusedButAlive(t *testing.T) {
+	t.Parallel()
+	ex := newExecutor(t, executor.Options{Workers: 1, Limits: executor.Limits{Memory: 1 << 20}})
+	for name, after := range map[string]func(g *guesttest.Tiny, c *guesttest.Code) *guesttest.Code{
+		"trap after output": func(g *guesttest.Tiny, c *guesttest.Code) *guesttest.Code {
+			return c.Append(g.Text("x")).Call(g.Write).Unreachable()
+		},
+	} {
+		g := guesttest.NewTiny()
+		body := after(g, new(guesttest.Code).I32(1000).MemoryGrow().Drop())
+		_, err := call(t, ex, raw{Module: tiny(t, name, g.Finish("f", [2]uint32{1, guesttest.NoMax}, nil, body)), Name: "f"}, nil)
+		require.ErrorIs(t, err, &executor.GuestError{Code: executor.CodeTrap}, name)
+	}
+}
+
 func TestLimits_grow(t *testing.T) {
 	t.Parallel()
 	ex := newExecutor(t, executor.Options{Workers: 1, Limits: executor.Limits{Memory: 10<<16 + 100}})
@@ -223,7 +283,7 @@ func TestStart_failures(t *testing.T) {
 		"exits":      {func(t *testing.T) string { t.Helper(); return script(t, "exits") }, "handshake", "exited with code 7: no license for this worker"},
 		"garbage":    {func(t *testing.T) string { t.Helper(); return script(t, "garbage") }, "handshake", "protocol version"},
 		"version":    {func(t *testing.T) string { t.Helper(); return script(t, "version") }, "handshake", "protocol version 99, this program 1"},
-		"engine":     {func(t *testing.T) string { t.Helper(); return script(t, "engine") }, "handshake", "engine v0.0.1"},
+		"engine":     {func(t *testing.T) string { t.Helper(); return script(t, "engine") }, "handshake", `engine "v0.0.1"`},
 		"hugeready":  {func(t *testing.T) string { t.Helper(); return script(t, "hugeready") }, "handshake", "exceeds"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -286,6 +346,15 @@ func TestHostileWorker(t *testing.T) {
 			processGone(t, f.Usage().PID)
 		})
 	}
+	t.Run("deaf", func(t *testing.T) {
+		t.Parallel()
+		ex := newExecutor(t, executor.Options{Workers: 1, WorkerPath: script(t, "deaf"), StartMethod: "fresh"})
+		f := executor.Submit(t.Context(), ex, echoFunc(t), make([]byte, 1<<20))
+		_, err := wait(t, f)
+		var we *executor.WorkerError
+		require.ErrorAs(t, err, &we, "a call that ends its workers before they begin it is given to two")
+		require.EqualValues(t, 2, ex.Stats().WorkersStarted)
+	})
 	t.Run("twice", func(t *testing.T) {
 		t.Parallel()
 		ex := newExecutor(t, executor.Options{Workers: 1, WorkerPath: script(t, "twice"), StartMethod: "fresh"})

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"strings"
 
+	"github.com/sandpool/sandpool/internal/quote"
 	"github.com/sandpool/sandpool/internal/wire"
 )
 
@@ -41,6 +41,6 @@ func (g *guestLog) write(h wire.Header, line []byte) error {
 	case wire.StreamStderr:
 		attrs = append(attrs, slog.String("stream", "stderr"))
 	}
-	sink.LogAttrs(ctx, level, strings.ToValidUTF8(string(line), "\uFFFD"), attrs...)
+	sink.LogAttrs(ctx, level, quote.Line(string(line)), attrs...)
 	return nil
 }

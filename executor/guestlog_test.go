@@ -38,10 +38,10 @@ func TestGuestLog(t *testing.T) {
 	require.NoError(t, err)
 	lines := strings.Split(strings.TrimSpace(buf.String()), "\n")
 	require.Equal(t, []string{
-		`level=DEBUG msg="a \x1b[31mline" func=log worker=1`,
-		`level=INFO msg="a \x1b[31mline" func=log worker=1`,
-		`level=WARN msg="a \x1b[31mline" func=log worker=1`,
-		`level=ERROR msg="a \x1b[31mline" func=log worker=1`,
+		`level=DEBUG msg="a \\x1b[31mline" func=log worker=1`,
+		`level=INFO msg="a \\x1b[31mline" func=log worker=1`,
+		`level=WARN msg="a \\x1b[31mline" func=log worker=1`,
+		`level=ERROR msg="a \\x1b[31mline" func=log worker=1`,
 		`level=INFO msg=printed func=print worker=1 stream=stdout`,
 		`level=INFO msg=printed func=print worker=1 stream=stderr`,
 		`level=WARN msg="structured unit=\"two words\" g.n=1" func=slog worker=1`,

@@ -13,8 +13,10 @@ import (
 // may ask for; in a [Func] they lower that. Zero means the default, a negative
 // value no limit beyond what the format itself sets.
 type Limits struct {
-	// Wall is the time from the moment a worker takes the call to its answer; a
-	// call that takes longer is ended by killing its worker. The default is 30 s.
+	// Wall is the time from the moment a worker that has the module is given the
+	// call to its answer; a call that takes longer is ended by killing its worker.
+	// The default is 30 s. Waiting in the queue does not count, nor does loading the
+	// module, which has a limit of its own.
 	Wall time.Duration
 	// Memory bounds the instance's linear memory, in bytes, rounded down to whole
 	// pages of 64 KiB: memory.grow answers −1 beyond it. The default is 256 MiB,
@@ -75,6 +77,9 @@ func resolve[T ~int64](v, base, most T) T {
 // check reports the first field of the resolved l over the executor's ceiling.
 func (l Limits) check(ceiling Limits) error {
 	if ceiling.Wall > 0 && (l.Wall == 0 || l.Wall > ceiling.Wall) {
+		if l.Wall == 0 {
+			return overCeiling("Wall", "no limit", ceiling.Wall)
+		}
 		return overCeiling("Wall", l.Wall, ceiling.Wall)
 	}
 	for _, f := range []struct {

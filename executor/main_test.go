@@ -1,7 +1,9 @@
 package executor_test
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -59,7 +61,7 @@ const hang = 2 * time.Minute
 func newExecutor(t *testing.T, o executor.Options) *executor.Executor {
 	t.Helper()
 	if o.CacheDir == "" {
-		o.CacheDir = codeCache(t)
+		o.CacheDir = guesttest.CodeCache(t)
 	}
 	if o.Workers == 0 {
 		o.Workers = 2
@@ -71,16 +73,6 @@ func newExecutor(t *testing.T, o executor.Options) *executor.Executor {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, ex.Close()) })
 	return ex
-}
-
-// codeCache is shared with other test binaries, but not between workers that are
-// the test binary and workers that are not: the engine marks its code differently.
-func codeCache(t *testing.T) string {
-	t.Helper()
-	if raceEnabled {
-		return filepath.Join(guesttest.CodeCache(t), "apart")
-	}
-	return guesttest.CodeCache(t)
 }
 
 // fixture is the Go guest with a function for everything.
@@ -109,6 +101,45 @@ func echoFunc(t *testing.T) raw {
 func spinFunc(t *testing.T) raw {
 	t.Helper()
 	return raw{Module: tiny(t, "spin", guesttest.TinySpin()), Name: "spin"}
+}
+
+// A holder is a guest that says so and then never returns.
+type holder struct {
+	fn    raw
+	lines chan struct{} // one for each call that has begun; as many as a test starts
+}
+
+// Handle implements slog.Handler: a record is a call that has begun.
+func (h *holder) Handle(context.Context, slog.Record) error {
+	h.lines <- struct{}{}
+	return nil
+}
+
+func (*holder) Enabled(context.Context, slog.Level) bool { return true }
+
+func (h *holder) WithAttrs([]slog.Attr) slog.Handler { return h }
+
+func (h *holder) WithGroup(string) slog.Handler { return h }
+
+// newHolder returns one and an executor that hears it.
+func newHolder(t *testing.T, o executor.Options) (*executor.Executor, *holder) {
+	t.Helper()
+	guest := guesttest.NewTiny()
+	body := new(guesttest.Code).I32(0).Append(guest.Text("begun")).Call(guest.Log).Loop().Br(0).End().Unreachable()
+	wasm := guest.Finish("hold", [2]uint32{1, 1}, nil, body)
+	h := &holder{fn: raw{Module: tiny(t, "hold", wasm), Name: "hold"}, lines: make(chan struct{}, 100)}
+	o.GuestLog = slog.New(h)
+	return newExecutor(t, o), h
+}
+
+// begun waits until the guest of one more call runs.
+func (h *holder) begun(t *testing.T) {
+	t.Helper()
+	select {
+	case <-h.lines:
+	case <-time.After(hang):
+		t.Fatal("the guest does not begin")
+	}
 }
 
 // call submits and waits.

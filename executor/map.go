@@ -11,25 +11,27 @@ const windowPerWorker = 4
 
 // Map calls fn with each input and yields the results in the order of the inputs.
 // It is lazy: it takes inputs only as results are consumed, with a window of four
-// calls for each of the executor's workers. An error is that input's alone, and
+// calls for each of the executor's workers. While it waits for inputs it yields
+// nothing: an iterator that blocks holds back results that are ready. An error is that input's alone, and
 // the loop goes on.
 //
-// When ctx ends, Map takes no more inputs; the calls under way end with ctx's
-// cause, which is yielded for each of them, at least once. When the loop is left
+// When ctx ends, Map takes at most one more input; that one and the calls under way
+// end with ctx's cause. When the loop is left
 // early, the calls under way are ended as by [Future.Cancel] and waited for. A
 // panic of inputs does the same and goes on to the loop. The sequence can be
 // ranged over several times if inputs can.
 func Map[In, Out any](ctx context.Context, e *Executor, fn Func[In, Out], inputs iter.Seq[In]) iter.Seq2[Out, error] {
 	return func(yield func(Out, error) bool) {
-		m := &mapping[Out]{ctx: ctx, yield: yield, room: windowPerWorker * e.core.opts.Workers}
+		m := &mapping[Out]{yield: yield, room: windowPerWorker * e.core.opts.Workers}
 		defer m.end()
 		for in := range inputs {
-			if ctx.Err() != nil {
-				break
-			}
+			ended := ctx.Err() != nil
 			m.window = append(m.window, Submit(ctx, e, fn, in))
 			if !m.advance() {
 				return
+			}
+			if ended {
+				break
 			}
 		}
 		m.drain()
@@ -38,11 +40,9 @@ func Map[In, Out any](ctx context.Context, e *Executor, fn Func[In, Out], inputs
 
 // A mapping is one loop over a Map.
 type mapping[Out any] struct {
-	ctx    context.Context //nolint:containedctx // lives for one loop, which it governs
 	yield  func(Out, error) bool
 	room   int
 	window []*Future[Out] // in input order
-	told   bool           // an error was yielded after ctx had ended
 }
 
 // advance yields what is done at the window's start, and waits for one when the
@@ -70,10 +70,6 @@ func (m *mapping[Out]) drain() {
 			return
 		}
 	}
-	if m.ctx.Err() != nil && !m.told {
-		var zero Out
-		m.yield(zero, context.Cause(m.ctx))
-	}
 }
 
 // next waits for the oldest call and yields it. The calls end when ctx does, so
@@ -83,7 +79,6 @@ func (m *mapping[Out]) next() bool {
 	<-f.Done()
 	out, err := f.result()
 	m.window = m.window[1:]
-	m.told = m.told || err != nil && m.ctx.Err() != nil
 	return m.yield(out, err)
 }
 

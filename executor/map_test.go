@@ -93,6 +93,8 @@ func TestMap_context(t *testing.T) {
 	require.GreaterOrEqual(t, good, 10)
 	require.Positive(t, bad)
 
+	require.Equal(t, taken, good+bad, "a result for each input that was taken")
+
 	taken, bad = 0, 0
 	for _, err := range executor.Map(ctx, ex, echo, numbered(-1, &taken)) {
 		require.ErrorIs(t, err, reason)
@@ -100,6 +102,21 @@ func TestMap_context(t *testing.T) {
 	}
 	require.Equal(t, 1, bad, "a context that had ended is told once")
 	require.Equal(t, 1, taken)
+}
+
+func TestMap_contextAtTheEnd(t *testing.T) {
+	t.Parallel()
+	ex, echo := newExecutor(t, executor.Options{Workers: 2}), echoFunc(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	taken, n := 0, 0
+	for _, err := range executor.Map(ctx, ex, echo, numbered(3, &taken)) {
+		require.NoError(t, err)
+		if n++; n == 3 {
+			cancel()
+		}
+	}
+	require.Equal(t, 3, n, "no more results than inputs")
 }
 
 func TestMap_inputsPanic(t *testing.T) {

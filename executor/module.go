@@ -19,12 +19,11 @@ import (
 type module struct {
 	source *serialize.Module
 
-	share sync.Once // makes bytes
-	bytes *shm.Blob // the module itself; use shared
-	fault error
+	mu    sync.Mutex // guards bytes; held while they are made
+	bytes *shm.Blob  // the module itself, once a worker needed it; use shared
 
 	// Guarded by core.mu.
-	users   int       // calls that are not done
+	users   int       // calls that are not done, and workers that hold one
 	lastUse uint64    // the last call's id, for eviction
 	state   readiness // of the compiled code
 	waiting callList  // calls that need it
@@ -97,8 +96,16 @@ func (m *module) close() {
 
 // shared returns the module's bytes in the form that workers get them.
 func (m *module) shared() (*shm.Blob, error) {
-	m.share.Do(func() { m.bytes, m.fault = shm.NewBlob("sandpool-module", m.source.Bytes()) })
-	return m.bytes, m.fault
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.bytes == nil {
+		b, err := shm.NewBlob("sandpool-module", m.source.Bytes())
+		if err != nil {
+			return nil, err
+		}
+		m.bytes = b
+	}
+	return m.bytes, nil
 }
 
 // prepareLocked reports whether a call can be queued for a worker. If not, the
@@ -164,7 +171,7 @@ func (c *core) refuseLocked(m *module, err error) {
 // entryFor returns a module's compiled code, from disk (hit) or from a template
 // process. A nil entry means that workers have to compile for themselves.
 func (c *core) entryFor(m *module) (entry *codecache.Entry, hit bool, err error) {
-	id := codecache.ID{Module: m.source.Sum(), Engine: engine.Version(), Target: engine.Target()}
+	id := codecache.ID{Module: m.source.Sum(), Engine: c.engine, Target: engine.Target()}
 	if c.store != nil {
 		e, err := c.store.Get(id)
 		if err == nil {
@@ -181,11 +188,7 @@ func (c *core) entryFor(m *module) (entry *codecache.Entry, hit bool, err error)
 		return nil, false, ErrShutdown
 	}
 	began := time.Now()
-	entry, err = c.compile(m)
-	if _, killed := errors.AsType[*killedError](err); killed {
-		entry, err = c.compile(m) // not the module's doing: once more
-	}
-	if err != nil || entry == nil {
+	if entry, err = c.compilePatiently(m); err != nil || entry == nil {
 		return nil, false, err
 	}
 	c.log.Info("module compiled", "module", m.source.Name(), "digest", m.source.Digest(), "took", time.Since(began))
@@ -195,6 +198,25 @@ func (c *core) entryFor(m *module) (entry *codecache.Entry, hit bool, err error)
 		}
 	}
 	return entry, false, nil
+}
+
+// compilePatiently compiles a module, trying again when it was the process that
+// failed and not the module.
+func (c *core) compilePatiently(m *module) (entry *codecache.Entry, err error) {
+	for failures := 0; ; {
+		entry, err = c.compile(m)
+		failures++
+		if _, again := errors.AsType[*StartError](err); !again || failures == maxStartFailures {
+			return entry, err
+		}
+		timer := time.NewTimer(startBackoff << failures)
+		select {
+		case <-timer.C:
+		case <-c.quit:
+			timer.Stop()
+			return nil, ErrShutdown
+		}
+	}
 }
 
 // copyError returns an error value of its own for another future.

@@ -25,14 +25,16 @@ type Options struct {
 	// GuestLog receives what guests log and print: one record a line, with the
 	// attributes func, module and worker, and stream for lines of the standard
 	// output or error. Nil discards them. Its handler runs on the worker's
-	// goroutine: while it blocks, the guest waits.
+	// goroutine: while it blocks the guest waits, and Close waits too, so it must not
+	// call Close or Shutdown. Control characters in messages are escaped.
 	GuestLog *slog.Logger
 
 	// Limits are what each call gets, and the most a Func may ask for.
 	Limits Limits
 
 	// Logger receives events of the executor's life: workers started and died,
-	// modules compiled. Nil discards them.
+	// modules compiled. Nil discards them. Its handler must not call Close or
+	// Shutdown.
 	Logger *slog.Logger
 
 	// StartMethod is how calls get their instance unless their Func says. Empty
@@ -43,7 +45,8 @@ type Options struct {
 	// and be built with the same version of Sandpool. Empty means this program.
 	WorkerPath string
 
-	// Workers is the most worker processes at a time. Zero means one for each
+	// Workers is the most worker processes at a time, not counting those that have
+	// been killed and are about to end. Zero means one for each
 	// CPU this process may use, as runtime.GOMAXPROCS counts them. Negative is an
 	// error, and so is more than 2000: each busy worker holds one thread of the
 	// host.

@@ -30,6 +30,7 @@ var roles = map[string]func(){
 	"oversize":   func() { takeover(func(w *wire.Writer, h wire.Header) { w.Write(result(h.ID), make([]byte, 2<<20)) }) },
 	"badfailure": func() { takeover(func(w *wire.Writer, h wire.Header) { w.Write(fail(h.ID), []byte("not cbor")) }) },
 	"hostcall":   func() { takeover(func(w *wire.Writer, h wire.Header) { w.Write(hostCall(h.ID, 77), nil) }) },
+	"deaf":       func() { ready(pipes(), engine.Version()) },
 	"logflood": func() {
 		takeover(func(w *wire.Writer, h wire.Header) {
 			for {

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sandpool/sandpool/executor"
+	"github.com/sandpool/sandpool/internal/guesttest"
 )
 
 func TestShutdown(t *testing.T) {
@@ -121,7 +122,7 @@ func TestShutdown_whileCompilingForNobody(t *testing.T) {
 func TestForgotten(t *testing.T) {
 	t.Parallel()
 	pid, f := func() (int, *executor.Future[[]byte]) {
-		o := executor.Options{Workers: 1, CacheDir: codeCache(t)}
+		o := executor.Options{Workers: 1, CacheDir: guesttest.CodeCache(t)}
 		ex, err := executor.New(&o)
 		require.NoError(t, err)
 		first := executor.Submit(t.Context(), ex, echoFunc(t), nil)

@@ -83,7 +83,7 @@ func (w *worker) load(cl *call, key slotKey, number uint32) error {
 		return answerError{&StartError{Stage: "load", Err: err}}
 	}
 	if err := w.conn.load(number, l, blobs...); err != nil {
-		return notBegun(err)
+		return err
 	}
 	h, err := w.conn.r.Next(wire.Limits{{Type: wire.TypeLoaded, Max: 0}, {Type: wire.TypeFail, Max: wire.MaxFail}})
 	if err != nil {
@@ -161,7 +161,7 @@ func (w *worker) makeRoom(key slotKey) error {
 func (w *worker) unload(key slotKey) error {
 	number := w.slots.slots[key].number
 	delete(w.slots.slots, key)
-	return notBegun(w.conn.w.Write(wire.Header{Type: wire.TypeUnload, Slot: number}, nil))
+	return w.conn.w.Write(wire.Header{Type: wire.TypeUnload, Slot: number}, nil)
 }
 
 func (s *slotTable) modules() int {

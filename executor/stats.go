@@ -1,5 +1,7 @@
 package executor
 
+import "slices"
+
 // Stats are an executor's figures at one moment.
 type Stats struct {
 	Workers int // worker processes, starting ones included
@@ -38,6 +40,7 @@ func (e *Executor) Stats() Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.stats
+	s.Sandbox, s.SandboxMissing = slices.Clone(s.Sandbox), slices.Clone(s.SandboxMissing)
 	s.Idle = len(c.idle)
 	for w := range c.workers {
 		if w.condemned {

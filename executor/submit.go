@@ -8,8 +8,8 @@ import (
 )
 
 // Submit queues a call of fn with the input in and returns its future at once.
-// It encodes in on the caller's goroutine; a []byte is not copied and must not
-// change until the call is done. What cannot be queued comes back as a future that
+// It encodes in on the caller's goroutine; a []byte is not copied and must not be
+// changed any more. What cannot be queued comes back as a future that
 // has failed with the reason.
 //
 // ctx governs the call: when it ends, a queued call is removed and a running one

@@ -1,11 +1,13 @@
 package executor
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/sandpool/sandpool/internal/codecache"
+	"github.com/sandpool/sandpool/internal/quote"
 	"github.com/sandpool/sandpool/internal/wire"
 	"github.com/sandpool/sandpool/serialize"
 )
@@ -19,22 +21,21 @@ const (
 // compile compiles a module in a process of its own and returns the entry, or
 // nil when this build cannot hand compiled code to workers.
 func (c *core) compile(m *module) (*codecache.Entry, error) {
-	cn, err := c.connect(wire.Hello{Role: wire.RoleTemplate, Name: "sandpool-compile", Data: compileData}, template)
+	cn, err := c.connect("sandpool-compile", wire.Hello{Role: wire.RoleTemplate, Data: compileData})
 	if err != nil {
 		return nil, err
 	}
 	if cn.ready.NoCache {
-		cn.dismiss(c)
+		cn.end(c)
 		return nil, nil //nolint:nilnil // documented above
 	}
 	timer := time.AfterFunc(compileTimeout, cn.p.Kill)
 	entry, err := cn.compile(m)
 	late := !timer.Stop()
+	exit := cn.end(c)
 	if err == nil {
-		cn.dismiss(c)
 		return entry, nil
 	}
-	exit := cn.end(c)
 	verdict := &serialize.ModuleError{Kind: serialize.Limit, Module: m.source.Name()}
 	switch {
 	case closedAlready(c.quit):
@@ -48,7 +49,10 @@ func (c *core) compile(m *module) (*codecache.Entry, error) {
 	case isEnd(err):
 		return nil, &StartError{Stage: "compile", Stderr: exit.Stderr, Err: exitReason(exit)}
 	}
-	return nil, err
+	if _, ok := errors.AsType[*serialize.ModuleError](err); ok {
+		return nil, err
+	}
+	return nil, &StartError{Stage: "compile", Stderr: exit.Stderr, Err: err}
 }
 
 // compile sends the module and reads the entry back.
@@ -77,7 +81,7 @@ func (cn *conn) compile(m *module) (*codecache.Entry, error) {
 		return nil, err
 	}
 	entry := &codecache.Entry{}
-	if len(loaded.EntryName) != len(entry.Name) || loaded.Entry > codecache.MaxEntry {
+	if len(loaded.EntryName) != len(entry.Name) || loaded.Entry == 0 || loaded.Entry > codecache.MaxEntry {
 		return nil, fmt.Errorf("compiled entry of %d bytes under a name of %d", loaded.Entry, len(loaded.EntryName))
 	}
 	copy(entry.Name[:], loaded.EntryName)
@@ -114,7 +118,7 @@ func (cn *conn) loadFailure(h wire.Header, m *module) error {
 	if h.Code == wire.KindModule {
 		return moduleError(f, m.source)
 	}
-	return &StartError{Stage: "load", Err: fmt.Errorf("%s", oneLine(f.Message))}
+	return &StartError{Stage: "load", Err: fmt.Errorf("%s", quote.Line(f.Message))}
 }
 
 // moduleError is the exported form of a worker's verdict on a module.
@@ -123,5 +127,5 @@ func moduleError(f wire.Failure, m *serialize.Module) error {
 	if kind != serialize.MissingExport {
 		kind = serialize.Invalid
 	}
-	return &serialize.ModuleError{Kind: kind, Module: m.Name(), Name: f.Name, Reason: oneLine(f.Message)}
+	return &serialize.ModuleError{Kind: kind, Module: m.Name(), Name: f.Name, Reason: quote.Line(f.Message)}
 }

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strconv"
 	"syscall"
 	"time"
 
 	"github.com/sandpool/sandpool/internal/guestabi"
 	"github.com/sandpool/sandpool/internal/proc"
+	"github.com/sandpool/sandpool/internal/quote"
 	"github.com/sandpool/sandpool/internal/wire"
 )
 
@@ -44,25 +46,28 @@ const yieldEvery = 200 * time.Microsecond
 // run is the worker's life.
 func (w *worker) run() {
 	c := w.core
+	l := c.opts.Limits
 	hello := wire.Hello{
 		Role: wire.RoleWorker,
-		Name: fmt.Sprintf("sandpool-worker-%d", w.number),
-		Data: baseData + uint64(c.opts.Limits.Memory),
+		Data: baseData + uint64(l.Memory) + uint64(l.Input) + uint64(l.Output),
 	}
-	cn, err := c.connect(hello, serving)
+	cn, err := c.connect("sandpool-worker-"+strconv.Itoa(w.number), hello)
 	if err != nil {
-		c.log.Warn("worker did not start", "worker", w.number, "error", err)
+		wanted := true
 		c.update(func() {
 			delete(c.workers, w)
-			if c.phase != closed {
+			if wanted = !closedAlready(c.quit) && c.phase != closed; wanted {
 				c.startFailedLocked(err)
 			}
 		})
+		if wanted {
+			c.log.Warn("worker did not start", "worker", w.number, "error", err)
+		}
 		return
 	}
 	w.conn = cn
-	c.log.Info("worker started", "worker", w.number, "pid", cn.p.PID)
 	c.update(func() { c.readyLocked(w) })
+	c.log.Info("worker started", "worker", w.number, "pid", cn.p.PID)
 	err = w.serve()
 	w.leave(err)
 }
@@ -70,6 +75,7 @@ func (w *worker) run() {
 // readyLocked takes a worker that has come up into service.
 func (c *core) readyLocked(w *worker) {
 	w.process, w.pid, w.ready = w.conn.p, w.conn.p.PID, true
+	c.serving[w.process] = struct{}{}
 	c.startFailures, c.notBefore = 0, time.Time{}
 	c.stats.WorkersStarted++
 	c.stats.Sandbox = w.conn.ready.InForce
@@ -110,6 +116,8 @@ var errIdleDeath = errors.New("worker ended by itself")
 type notBegunError struct{ err error }
 
 func (e notBegunError) Error() string { return "call not begun: " + e.err.Error() }
+
+func (e notBegunError) Unwrap() error { return e.err }
 
 // notBegun marks a failed write to a process that was already gone.
 func notBegun(err error) error {
@@ -157,7 +165,9 @@ func (e answerError) Error() string { return e.err.Error() }
 // answer.
 func (w *worker) exchange(cl *call) (output []byte, usage Usage, err error) {
 	slot, err := w.bind(cl)
-	if err != nil {
+	if _, answered := errors.AsType[answerError](err); err != nil && !answered {
+		return nil, usage, notBegunError{err}
+	} else if err != nil {
 		return nil, usage, err
 	}
 	wall := cl.target.limits.Wall
@@ -177,7 +187,7 @@ func (w *worker) exchange(cl *call) (output []byte, usage Usage, err error) {
 // answer reads frames until the call's outcome, serving host calls meanwhile.
 func (w *worker) answer(cl *call) (output []byte, usage Usage, err error) {
 	limits := wire.Limits{
-		{Type: wire.TypeResult, Max: uint32(max(cl.target.limits.Output, wire.MaxDescription))},
+		{Type: wire.TypeResult, Max: cl.maxResult()},
 		{Type: wire.TypeFail, Max: wire.MaxFail},
 		{Type: wire.TypeHostCall, Max: wire.MaxLogLine},
 	}
@@ -222,8 +232,16 @@ func (w *worker) failure(h wire.Header, cl *call) error {
 	case wire.KindModule:
 		return answerError{moduleError(f, cl.target.module)}
 	default:
-		return fmt.Errorf("worker gave up: %s", oneLine(f.Message))
+		return fmt.Errorf("worker gave up: %s", quote.Line(f.Message))
 	}
+}
+
+// maxResult is the longest output that the call's worker may send.
+func (cl *call) maxResult() uint32 {
+	if cl.describe {
+		return wire.MaxDescription
+	}
+	return uint32(cl.target.limits.Output)
 }
 
 // hostCall serves one call of a host function.
@@ -274,8 +292,11 @@ func (w *worker) expire() {
 
 // endCallLocked takes the call off the worker.
 func (w *worker) endCallLocked() {
-	if w.call != nil && w.call.state == Done {
-		w.call.input = nil
+	if w.call != nil {
+		w.call.module.users--
+		if w.call.state == Done {
+			w.call.forget()
+		}
 	}
 	w.call, w.deadline, w.late = nil, time.Time{}, nil
 	if w.timer != nil {
@@ -298,7 +319,7 @@ func (w *worker) leave(err error) {
 	if err == nil {
 		exit := w.conn.dismiss(c)
 		c.update(func() { delete(c.workers, w) })
-		c.log.Info("worker exited", "worker", w.number, "pid", exit.PID, "signal", exit.SignalName, "code", exit.Code)
+		c.log.Info("worker exited", "worker", w.number, "pid", exit.PID)
 		return
 	}
 	var killed bool // by this executor, before anything else went wrong
@@ -331,9 +352,8 @@ func (c *core) lostLocked(w *worker, exit proc.Exit, err error) {
 	if cl == nil {
 		return
 	}
-	var notBegun notBegunError
-	if errors.As(err, &notBegun) || errors.Is(err, errIdleDeath) {
-		c.requeueLocked(cl)
+	_, notBegun := errors.AsType[notBegunError](err)
+	if (notBegun || errors.Is(err, errIdleDeath)) && c.requeueLocked(cl) {
 		return
 	}
 	c.finishLocked(cl, nil, &WorkerError{

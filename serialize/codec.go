@@ -3,6 +3,7 @@ package serialize
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/sandpool/sandpool/internal/cborcodec"
 )

@@ -172,7 +172,7 @@ func TestModuleError_hostileNames(t *testing.T) {
 				for _, r := range err.Error() {
 					require.NotContains(t, "\n\r\x1b\x00\x01\u202e", string(r))
 				}
-				require.Less(t, len(err.Error()), 8<<10)
+				require.Less(t, len(err.Error()), 16<<10)
 			}
 			var me *serialize.ModuleError
 			require.ErrorAs(t, newModule(t, "m", tiny("env", text, sigNone)).Check(), &me)

@@ -23,7 +23,6 @@ type entryCache struct {
 	mu      sync.Mutex // guards the fields below; wazero may compile on several goroutines
 	key     [sha256.Size]byte
 	content []byte // an entry that may be read, or nil
-	used    bool   // content was read
 	added   []byte // the entry of a compilation, with its key in key
 }
 
@@ -60,16 +59,15 @@ func (c *entryCache) offer(key, content []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	copy(c.key[:], key)
-	c.content, c.used, c.added = content, false, nil
+	c.content, c.added = content, nil
 	return nil
 }
 
-// taken ends an offer and reports whether the entry was read.
-func (c *entryCache) taken() bool {
+// end ends an offer and forgets what a compilation has added.
+func (c *entryCache) end() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.content = nil
-	return c.used
+	c.content, c.added = nil, nil
 }
 
 // compiled returns the key and entry of the last compilation.
@@ -89,7 +87,6 @@ func (c *entryCache) Get(key [sha256.Size]byte) (content io.ReadCloser, ok bool,
 	if key != c.key {
 		return nil, false, errors.New("the compiled entry is for another module, engine or CPU")
 	}
-	c.used = true
 	return io.NopCloser(bytes.NewReader(c.content)), true, nil
 }
 

@@ -1,6 +1,7 @@
 package wasmworker
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"maps"
@@ -24,7 +25,7 @@ type call struct {
 	id     uint64
 	slot   *slot
 	input  []byte
-	output []byte
+	output chunks
 	memory *memory // of the instance; nil before there is one
 
 	maxOutput uint64
@@ -38,12 +39,9 @@ type call struct {
 // serveCall runs one call and answers it; the instance is released afterwards,
 // out of the caller's way.
 func (s *server) serveCall(h wire.Header) error {
-	input, err := s.r.Payload(s.input)
+	input, err := s.readInput(int(h.Length))
 	if err != nil {
 		return fmt.Errorf("read CALL: %w", err)
-	}
-	if s.input = input; cap(input) > keepBuffer {
-		s.input = nil
 	}
 	sl := s.slots[h.Slot]
 	if sl == nil {
@@ -59,13 +57,31 @@ func (s *server) serveCall(h wire.Header) error {
 		err = s.w.Write(wire.Header{
 			Type: wire.TypeResult, ID: h.ID, Slot: h.Slot,
 			Code: uint32(c.memory.peak / wasmPage), Time: int64(time.Since(began)),
-		}, c.output)
+		}, c.output.parts...)
 	}
 	s.call = nil
 	release()
 	s.heap.collect()
 	return err
 }
+
+// readInput reads an input of n bytes. The host is not to be guarded against: the
+// buffer is made at once, since growing it would leave garbage that nothing
+// collects before the call is over.
+func (s *server) readInput(n int) ([]byte, error) {
+	buf := s.input
+	if cap(buf) < n {
+		buf = make([]byte, n)
+		if n <= keepBuffer {
+			s.input = buf
+		}
+	}
+	return s.r.Payload(buf[:n])
+}
+
+// lives notes that the guest runs on: a memory.grow that was refused before is
+// not what ends it.
+func (c *call) lives() { c.memory.refused = 0 }
 
 func (s *server) newCall(id uint64, sl *slot, input []byte) *call {
 	c := &call{id: id, slot: sl, input: input, maxOutput: sl.Output, logLeft: sl.LogBytes}
@@ -83,6 +99,9 @@ func (s *server) runGuarded(h wire.Header, c *call) (release func(), f *failure)
 		p := recover()
 		if p == errAbort { //nolint:errorlint // the very value that host functions panic with
 			f = c.abort
+		} else if p != nil && c.memory != nil && c.memory.refused > 0 {
+			// The engine does not expect the first pages to be refused.
+			f = limitFailure(guestabi.LimitMemory, c.memory.limit, c.memory.refused)
 		} else if p != nil {
 			f = internalFailure(fmt.Errorf("engine panicked: %v", p))
 		}
@@ -170,7 +189,7 @@ func (s *server) runIn(inst *instance, h wire.Header, c *call) *failure {
 			return f
 		}
 		if describing {
-			c.output = text
+			c.output.add(text)
 			return nil
 		}
 	}
@@ -193,21 +212,25 @@ func (s *server) runIn(inst *instance, h wire.Header, c *call) *failure {
 // the description's text. The call's own input and output are not touched.
 func (s *server) describe(inst *instance, c *call) ([]byte, *failure) {
 	input, limit := c.input, c.maxOutput
-	defer func() { c.input, c.maxOutput, c.output = input, limit, nil }()
+	defer func() { c.input, c.maxOutput, c.output, c.failed = input, limit, chunks{}, nil }()
 	c.input, c.maxOutput = nil, wire.MaxDescription
 	results, err := inst.module.ExportedFunction(guestabi.ExportDescribe).Call(context.Background())
 	if err != nil {
 		return nil, c.classify(err)
 	}
+	if c.failed != nil {
+		return nil, c.failed
+	}
 	if code := api.DecodeU32(results[0]); code != 0 {
 		return nil, moduleFailure(serialize.Invalid, guestabi.ExportDescribe, fmt.Sprintf("describe failed with %d", code))
 	}
-	d, err := guestabi.ParseDescription(c.output)
+	text := bytes.Join(c.output.parts, nil)
+	d, err := guestabi.ParseDescription(text)
 	if err != nil {
 		return nil, moduleFailure(serialize.Invalid, guestabi.ExportDescribe, err.Error())
 	}
 	c.slot.module.learn(d)
-	return c.output, nil
+	return text, nil
 }
 
 // withStderr adds what the guest last wrote to its standard error.

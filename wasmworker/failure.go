@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/tetratelabs/wazero/sys"
 
@@ -28,11 +29,22 @@ type failure struct {
 
 // cut bounds the texts, which guests choose.
 func (f *failure) cut() {
-	f.Message = f.Message[:min(len(f.Message), maxMessage)]
-	f.Stack = f.Stack[:min(len(f.Stack), maxStack)]
-	f.Message = strings.ToValidUTF8(f.Message, "\uFFFD")
-	f.Stack = strings.ToValidUTF8(f.Stack, "\uFFFD")
-	f.Stderr = strings.ToValidUTF8(f.Stderr, "\uFFFD")
+	f.Message = text(f.Message, maxMessage)
+	f.Stack = text(f.Stack, maxStack)
+	f.Stderr = text(f.Stderr, maxStderr)
+}
+
+// text makes s valid UTF-8 of at most limit bytes. Replacing an invalid byte takes
+// three, so the cut comes last.
+func text(s string, limit int) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	if len(s) <= limit {
+		return s
+	}
+	for limit > 0 && !utf8.RuneStart(s[limit]) {
+		limit--
+	}
+	return s[:limit]
 }
 
 func guestFailure(code uint32, message, stack string) *failure {
@@ -72,7 +84,7 @@ func (c *call) classify(err error) *failure {
 		return c.abort
 	}
 	f := c.classifyGuest(err)
-	if f.kind == wire.KindGuest && f.Guest != guestabi.CodeError && c.memory != nil && c.memory.refused > 0 {
+	if f.kind == wire.KindGuest && f.Guest == guestabi.CodeTrap && c.memory != nil && c.memory.refused > 0 {
 		// The guest was told −1 and did not survive it.
 		f = limitFailure(guestabi.LimitMemory, c.memory.limit, c.memory.refused)
 	}
@@ -91,16 +103,16 @@ func (c *call) classifyGuest(err error) *failure {
 		f.Exit = code
 		return f
 	}
-	text, stack, _ := strings.Cut(err.Error(), stackMark)
+	reason, stack, _ := strings.Cut(err.Error(), stackMark)
 	stack = strings.ReplaceAll(stack, "\n\t", "\n")
 	if errors.As(err, &trap) {
 		return guestFailure(guestabi.CodeTrap, string(trap), stack)
 	}
-	if _, reason, ok := strings.Cut(text, "wasm error: "); ok {
-		return guestFailure(guestabi.CodeTrap, reason, stack)
+	if _, what, ok := strings.Cut(reason, "wasm error: "); ok {
+		return guestFailure(guestabi.CodeTrap, what, stack)
 	}
-	if strings.HasSuffix(text, " (recovered by wazero)") {
+	if strings.HasSuffix(reason, " (recovered by wazero)") {
 		return internalFailure(fmt.Errorf("engine failure: %w", err))
 	}
-	return guestFailure(guestabi.CodeTrap, text, stack)
+	return guestFailure(guestabi.CodeTrap, reason, stack)
 }

@@ -8,10 +8,20 @@ import (
 // collectAfter is how many bytes a worker allocates before it collects garbage.
 const collectAfter = 16 << 20
 
-// A heapWatch collects garbage between calls, where no guest is running.
+// A heapWatch collects garbage where no guest code is running: between calls and
+// in host functions.
 type heapWatch struct {
 	sample    []metrics.Sample
 	collected uint64 // bytes allocated in all at the last collection
+	noted     uint64 // bytes that host functions allocated since collect looked
+}
+
+// note adds what a host function is about to allocate, and collects when that
+// has become much: a guest may call host functions without end.
+func (w *heapWatch) note(n int) {
+	if w.noted += uint64(n); w.noted > collectAfter {
+		w.collect()
+	}
 }
 
 // collect runs a collection if enough was allocated since the last one.
@@ -19,6 +29,7 @@ func (w *heapWatch) collect() {
 	if w.sample == nil {
 		w.sample = []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
 	}
+	w.noted = 0
 	metrics.Read(w.sample)
 	if total := w.sample[0].Value.Uint64(); total-w.collected > collectAfter {
 		w.collected = total

@@ -48,6 +48,7 @@ func (s *server) instantiateHost(r wazero.Runtime) error {
 func (s *server) inputRead(_ context.Context, m api.Module, stack []uint64) {
 	pointer, offset, length := api.DecodeU32(stack[0]), api.DecodeU32(stack[1]), api.DecodeU32(stack[2])
 	dst := view(m, "input_read", pointer, length)
+	s.call.lives()
 	n := 0
 	if input := s.call.input; uint64(offset) < uint64(len(input)) {
 		n = copy(dst, input[offset:])
@@ -59,10 +60,11 @@ func (s *server) inputRead(_ context.Context, m api.Module, stack []uint64) {
 func (s *server) outputWrite(_ context.Context, m api.Module, stack []uint64) {
 	src := view(m, "output_write", api.DecodeU32(stack[0]), api.DecodeU32(stack[1]))
 	c := s.call
-	if total := uint64(len(c.output)) + uint64(len(src)); total > c.maxOutput {
+	c.lives()
+	if total := c.output.size + uint64(len(src)); total > c.maxOutput {
 		s.end(limitFailure(guestabi.LimitOutput, c.maxOutput, total))
 	}
-	c.output = append(c.output, src...)
+	c.output.add(src)
 }
 
 // guestFail is fail(code, message, length, stack, length).
@@ -73,13 +75,18 @@ func (s *server) guestFail(_ context.Context, m api.Module, stack []uint64) {
 	if code < guestabi.CodeError || code > guestabi.CodeOutput {
 		code = guestabi.CodeError
 	}
-	s.call.output = nil
-	s.call.failed = guestFailure(code, string(message[:min(len(message), maxMessage)]), string(trace[:min(len(trace), maxStack)]))
+	message, trace = message[:min(len(message), maxMessage)], trace[:min(len(trace), maxStack)]
+	c := s.call
+	c.lives()
+	s.heap.note(len(message) + len(trace))
+	c.output = chunks{}
+	c.failed = guestFailure(code, string(message), string(trace))
 }
 
 // guestLog is log(level, pointer, length).
 func (s *server) guestLog(_ context.Context, m api.Module, stack []uint64) {
 	line := view(m, "log", api.DecodeU32(stack[1]), api.DecodeU32(stack[2]))
+	s.call.lives()
 	s.log(api.DecodeI32(stack[0]), wire.StreamLog, line[:min(len(line), wire.MaxLogLine)])
 }
 
@@ -92,6 +99,7 @@ func (s *server) log(level int32, stream uint16, line []byte) {
 		s.end(limitFailure(guestabi.LimitLog, c.slot.LogBytes, c.slot.LogBytes-c.logLeft+cost))
 	}
 	c.logLeft -= cost
+	s.heap.note(2 * wire.HeaderSize)
 	if _, err := s.hostCall(wire.Header{Slot: wire.HostLog, Code: uint32(level), Flags: stream}, line); err != nil {
 		s.end(internalFailure(err))
 	}

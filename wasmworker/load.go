@@ -101,11 +101,14 @@ func (s *server) unload(number uint32) {
 
 // compile compiles bytes, from a compiled entry if one is given.
 func (s *server) compile(bytes, key, entry []byte) (wazero.CompiledModule, *failure) {
-	if entry != nil && s.cache != nil {
+	if s.cache == nil {
+		return compileIn(s.runtime, bytes)
+	}
+	defer s.cache.end()
+	if entry != nil {
 		if err := s.cache.offer(key, entry); err != nil {
 			return nil, internalFailure(err)
 		}
-		defer s.cache.taken()
 	}
 	return compileIn(s.runtime, bytes)
 }
@@ -134,7 +137,8 @@ func (s *server) compileOnly(h wire.Header, bytes []byte) error {
 	}
 	compiled, f := compileIn(s.runtime, bytes)
 	if f != nil {
-		return s.answerFailure(h, f)
+		// A compiler that panics here does so over this module.
+		return s.answerFailure(h, moduleFailure(serialize.Invalid, "", f.Message))
 	}
 	defer func() { _ = compiled.Close(context.Background()) }()
 	key, entry := s.cache.compiled()

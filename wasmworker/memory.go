@@ -22,7 +22,7 @@ type memory struct {
 	region  []byte
 	opened  uint64
 	peak    uint64
-	refused uint64 // the largest size that was refused; 0 if none was
+	refused uint64 // the size that was refused last; 0 if none was, or the guest went on
 }
 
 var (
@@ -52,7 +52,7 @@ func (m *memory) Allocate(_, most uint64) experimental.LinearMemory {
 // Reallocate implements experimental.LinearMemory.
 func (m *memory) Reallocate(size uint64) []byte {
 	if size > uint64(len(m.region)) {
-		m.refused = max(m.refused, size)
+		m.refused = size
 		return nil
 	}
 	if size > m.opened {
@@ -60,13 +60,13 @@ func (m *memory) Reallocate(size uint64) []byte {
 		if open(m.region, m.opened, step) != nil {
 			step = size // what the system still allows, without room to spare
 			if open(m.region, m.opened, step) != nil {
-				m.refused = max(m.refused, size)
+				m.refused = size
 				return nil
 			}
 		}
 		m.opened = step
 	}
-	m.peak = max(m.peak, size)
+	m.peak, m.refused = max(m.peak, size), 0
 	if size == 0 {
 		return []byte{}
 	}

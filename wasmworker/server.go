@@ -72,9 +72,7 @@ func handshake(in *proc.Inherited) (*server, error) {
 		// between calls instead.
 		debug.SetGCPercent(-1)
 	}
-	if !hello.NoCache {
-		s.cache = newEntryCache()
-	}
+	s.cache = newEntryCache()
 	s.runtime = s.newRuntime(s.cache)
 	ready := wire.Ready{
 		Engine: engine.Version(), InForce: report.InForce, Missing: report.Missing, NoCache: s.cache == nil,

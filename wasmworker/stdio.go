@@ -37,16 +37,20 @@ func (l *lines) Write(p []byte) (int, error) {
 			l.part = append(l.part, p...)
 			return n, nil
 		}
-		l.flush()
+		l.emit()
 	}
 	return n, nil
 }
 
-// flush hands on what there is of a line.
+// flush hands on the last line when its end is missing.
 func (l *lines) flush() {
-	if len(l.part) == 0 {
-		return
+	if len(l.part) > 0 {
+		l.emit()
 	}
+}
+
+// emit hands on a line, empty ones too.
+func (l *lines) emit() {
 	line := l.part
 	l.part = l.part[:0]
 	l.s.log(levelInfo, l.stream, line)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/sandpool/sandpool/internal/quote"
 )
 
 const pageSize = 64 << 10
@@ -137,4 +139,4 @@ func row(w *tabwriter.Writer, indent, name, text string) {
 }
 
 // cell escapes tabs too, which would begin another column.
-func cell(s string) string { return escape(s, "") }
+func cell(s string) string { return quote.Escape(s, "") }

@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/sandpool/sandpool/internal/quote"
+
 	"github.com/fxamacker/cbor/v2"
 	"github.com/spf13/cobra"
 
@@ -176,7 +178,7 @@ func (r *runner) showJSON(result cbor.RawMessage) error {
 // showBytes prints raw output, which only a terminal gets in another form.
 func (r *runner) showBytes(result []byte) error {
 	if isTerminal(r.streams.out) {
-		result = []byte(escape(string(result), "\n\t"))
+		result = []byte(quote.Escape(string(result), "\n\t"))
 	}
 	_, err := r.out.Write(result)
 	return outputError(err)

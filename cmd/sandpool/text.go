@@ -4,47 +4,12 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/sandpool/sandpool/internal/quote"
 )
 
-// risky reports whether a character of untrusted text could do something to a
-// terminal, or to how a reader sees the rest of the line: control characters (C0
-// with ESC, DEL, C1), direction overrides and line separators.
-func risky(r rune) bool {
-	return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029'
-}
-
-// escape writes untrusted text with its risky characters, but for those kept,
-// as Go escapes. Everything that a guest chose and a person may see goes through
-// it, or through escapeJSON.
-func escape(s, kept string) string {
-	clean := utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return risky(r) && !strings.ContainsRune(kept, r) })
-	if clean {
-		return s
-	}
-	var b strings.Builder
-	for len(s) > 0 {
-		r, n := utf8.DecodeRuneInString(s)
-		switch {
-		case r == utf8.RuneError && n == 1:
-			fmt.Fprintf(&b, `\x%02x`, s[0])
-		case !risky(r) || strings.ContainsRune(kept, r):
-			b.WriteRune(r)
-		case r == '\n':
-			b.WriteString(`\n`)
-		case r < 0x80:
-			fmt.Fprintf(&b, `\x%02x`, r)
-		default:
-			fmt.Fprintf(&b, `\u%04x`, r)
-		}
-		s = s[n:]
-	}
-	return b.String()
-}
-
 // oneLine makes untrusted text fit for a line of its own.
-func oneLine(s string) string { return escape(s, "\t") }
+func oneLine(s string) string { return quote.Line(s) }
 
 // indentLines indents each line of untrusted text and ends the last one.
 func indentLines(s string) string {
@@ -73,7 +38,7 @@ func escapeJSON(data []byte) []byte {
 }
 
 // riskyInJSON leaves out the line ends and spaces between values.
-func riskyInJSON(r rune) bool { return r >= 0x7f && risky(r) }
+func riskyInJSON(r rune) bool { return r >= 0x7f && quote.Risky(r) }
 
 // shorten cuts a text that is longer than anything with a purpose.
 func shorten(s string) string {

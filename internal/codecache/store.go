@@ -66,7 +66,7 @@ type Store struct {
 }
 
 // Open opens the store in dir, creating both it and its key when missing. It
-// refuses a directory or key that others may write or read.
+// refuses a directory that others may write to and a key that they may read.
 func Open(dir string) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
@@ -134,6 +134,9 @@ func writeTemp(dir string, parts ...[]byte) (path string, err error) {
 		if _, err := f.Write(p); err != nil {
 			return "", err
 		}
+	}
+	if len(parts) == 1 {
+		return f.Name(), f.Sync() // a key that a power cut emptied would be in the way for good
 	}
 	return f.Name(), nil
 }

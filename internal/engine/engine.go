@@ -3,7 +3,12 @@
 package engine
 
 import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"io"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"sync"
@@ -24,9 +29,11 @@ const Module = "github.com/tetratelabs/wazero"
 // without module information: a test binary.
 var override string
 
-// Version identifies the engine in this program: its module version. Programs
-// built without module information, such as test binaries, share the version
-// "unknown".
+// unknown is the version in programs that were built without module information,
+// such as test binaries.
+const unknown = "unknown"
+
+// Version identifies the engine in this program: its module version, or "unknown".
 var Version = sync.OnceValue(func() string {
 	if override != "" {
 		return override
@@ -42,8 +49,30 @@ var Version = sync.OnceValue(func() string {
 			return dep.Version
 		}
 	}
-	return "unknown"
+	return unknown
 })
+
+// Identity is what names the engine of a worker program in a cache that outlives
+// the program: the version, or where that is unknown the program's own digest. An
+// empty path means this program.
+func Identity(path string) string {
+	if v := Version(); v != unknown {
+		return v
+	}
+	if path == "" {
+		path, _ = os.Executable() // an error leaves a path that cannot be opened
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return unknown + rand.Text() // shared with nobody
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return unknown + rand.Text()
+	}
+	return "program " + hex.EncodeToString(h.Sum(nil))
+}
 
 // Target identifies what compiled code runs on: system, architecture and every
 // CPU feature, since the engine generates code for the CPU it finds.

@@ -17,9 +17,15 @@ const (
 // ParseDescription decodes and checks a guest's description. Its size is the
 // caller's to bound.
 func ParseDescription(b []byte) (*Description, error) {
-	d := &Description{}
-	if err := json.Unmarshal(b, d); err != nil {
+	if !utf8.Valid(b) {
+		return nil, errors.New("description: not UTF-8") // the decoder would mend it
+	}
+	var d *Description
+	if err := json.Unmarshal(b, &d); err != nil {
 		return nil, fmt.Errorf("description: %w", err)
+	}
+	if d == nil {
+		return nil, errors.New("description: null is no object")
 	}
 	seen := make(map[string]bool, len(d.Functions))
 	for i, f := range d.Functions {
@@ -58,5 +64,5 @@ func isNameByte(c byte) bool {
 }
 
 func isText(s string) bool {
-	return len(s) <= maxText && utf8.ValidString(s)
+	return len(s) <= maxText
 }

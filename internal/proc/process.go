@@ -38,7 +38,7 @@ type Exit struct {
 	Signal     int    // the signal that killed it; 0 when it exited
 	SignalName string // "SIGKILL", or empty
 	Code       int    // the exit code; -1 when a signal killed it
-	Stderr     string // the last 4 KiB of its standard error
+	Stderr     string // the first and last 2 KiB of its standard error
 }
 
 // start starts spec's program with its pipes; called on the launcher's thread.

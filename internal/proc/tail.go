@@ -5,13 +5,22 @@ import (
 	"time"
 )
 
-// tailSize is how much of a worker's standard error is kept, in bytes.
-const tailSize = 4 << 10
+// Of a worker's standard error the first headSize bytes are kept, where a Go
+// program says why it died, and the last tailSize bytes.
+const (
+	headSize = 2 << 10
+	tailSize = 2 << 10
+)
 
-// A tail drains a pipe and keeps its last tailSize bytes.
+// gap stands for what was left out between head and tail.
+const gap = "\n[…]\n"
+
+// A tail drains a pipe and keeps its beginning and end.
 type tail struct {
 	r    *os.File
-	buf  []byte        // owned by the drain goroutine until done is closed
+	head []byte // owned by the drain goroutine until done is closed, as the rest
+	buf  []byte
+	cut  bool          // something was left out
 	done chan struct{} // closed when the drain has ended
 }
 
@@ -27,13 +36,20 @@ func (t *tail) drain() {
 	chunk := make([]byte, tailSize)
 	for {
 		n, err := t.r.Read(chunk)
-		t.buf = append(t.buf, chunk[:n]...)
-		if over := len(t.buf) - tailSize; over > 0 {
-			t.buf = append(t.buf[:0], t.buf[over:]...)
-		}
+		t.keep(chunk[:n])
 		if err != nil {
 			return
 		}
+	}
+}
+
+func (t *tail) keep(p []byte) {
+	n := min(headSize-len(t.head), len(p))
+	t.head = append(t.head, p[:n]...)
+	t.buf = append(t.buf, p[n:]...)
+	if over := len(t.buf) - tailSize; over > 0 {
+		t.buf = append(t.buf[:0], t.buf[over:]...)
+		t.cut = true
 	}
 }
 
@@ -51,5 +67,8 @@ func (t *tail) finish(patience time.Duration) string {
 	}
 	_ = t.r.Close()
 	<-t.done
-	return string(t.buf)
+	if t.cut {
+		return string(t.head) + gap + string(t.buf)
+	}
+	return string(t.head) + string(t.buf)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -25,16 +26,24 @@ func Inherit() (*Inherited, error) {
 	if len(fields) < 3 || len(fields) > 4 {
 		return nil, fmt.Errorf("%s=%q does not list a worker's descriptors", Marker, value)
 	}
-	files := make([]*os.File, len(fields))
+	handles := make([]uintptr, len(fields))
 	for i, field := range fields {
 		n, err := strconv.ParseUint(field, 10, 31)
 		if err != nil {
 			return nil, fmt.Errorf("%s=%q: %w", Marker, value, err)
 		}
+		if n <= 2 || slices.Contains(handles, uintptr(n)) {
+			return nil, fmt.Errorf("%s=%q: descriptor %d cannot be one of them", Marker, value, n)
+		}
 		if err := checkInherited(uintptr(n), i == 3); err != nil {
 			return nil, fmt.Errorf("%s=%q: descriptor %d: %w", Marker, value, n, err)
 		}
-		files[i] = os.NewFile(uintptr(n), "worker-"+field)
+		handles[i] = uintptr(n)
+	}
+	// Only now: a File that is dropped closes its descriptor.
+	files := make([]*os.File, len(handles))
+	for i, h := range handles {
+		files[i] = os.NewFile(h, "worker-"+fields[i])
 	}
 	in := &Inherited{Requests: files[0], Replies: files[1], Control: files[2]}
 	if len(files) == 4 {

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -94,6 +95,9 @@ func limitData(more uint64) error {
 	if err != nil {
 		return err
 	}
+	if more > math.MaxUint64-now {
+		more = math.MaxUint64 - now
+	}
 	return setRlimit(unix.RLIMIT_DATA, now+more)
 }
 
@@ -115,15 +119,21 @@ func dataSize() (uint64, error) {
 	return 0, errors.New("no VmData in /proc/self/status")
 }
 
-// checkParentDeath reports whether the signal asked for at launch is set, and
-// whether the host died before it was.
+// parentDeath is the signal that the kernel sends when the host dies. It belongs
+// to the thread that it was asked for at launch, the first one, where Go
+// initialises packages; main and Apply may run on another, which has none.
+var parentDeath, errParentDeath = func() (sig int32, err error) {
+	err = unix.Prctl(unix.PR_GET_PDEATHSIG, ptr(&sig), 0, 0, 0)
+	return sig, err
+}()
+
+// checkParentDeath reports whether the signal was asked for at launch.
 func checkParentDeath() error {
-	var sig int32
-	if err := unix.Prctl(unix.PR_GET_PDEATHSIG, ptr(&sig), 0, 0, 0); err != nil {
-		return err
+	if errParentDeath != nil {
+		return errParentDeath
 	}
-	if sig != int32(unix.SIGKILL) {
-		return fmt.Errorf("signal is %d", sig)
+	if parentDeath != int32(unix.SIGKILL) {
+		return fmt.Errorf("signal is %d", parentDeath)
 	}
 	return nil
 }

@@ -17,11 +17,9 @@ const (
 
 // Hello is the payload of a HELLO frame.
 type Hello struct {
-	Role    Role   `cbor:"role"`
-	Name    string `cbor:"name"`              // for error texts
-	Data    uint64 `cbor:"data"`              // bytes of private memory the worker may add (RLIMIT_DATA)
-	Engine  string `cbor:"engine"`            // the host's wazero version; another one refuses
-	NoCache bool   `cbor:"nocache,omitempty"` // load without compiled entries
+	Role   Role   `cbor:"role"`
+	Data   uint64 `cbor:"data"`   // bytes of private memory the worker may add (RLIMIT_DATA)
+	Engine string `cbor:"engine"` // the host's wazero version; another one refuses
 }
 
 // Ready is the payload of a READY frame.

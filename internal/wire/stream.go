@@ -22,27 +22,39 @@ func NewWriter(w io.Writer) *Writer {
 	return &Writer{w: w, buf: make([]byte, 0, 512)}
 }
 
-// Write sends one frame; h.Length is set from payload. A frame of up to 32 KiB
-// is one write, a larger one two.
-func (w *Writer) Write(h Header, payload []byte) error {
-	if uint64(len(payload)) > MaxPayload {
+// Write sends one frame; its payload is the parts together and sets h.Length. A
+// frame of up to 32 KiB is one write, a larger one a write for the header and one
+// for each part.
+func (w *Writer) Write(h Header, parts ...[]byte) error {
+	total := 0
+	for _, p := range parts {
+		total += len(p)
+	}
+	if uint64(total) > MaxPayload {
 		return &FrameError{Type: h.Type, Length: MaxPayload, Max: MaxPayload}
 	}
-	h.Length = uint32(len(payload))
-	if cap(w.buf) < HeaderSize+min(len(payload), small) {
+	h.Length = uint32(total)
+	if total > small {
+		parts = append([][]byte{nil}, parts...)
+	}
+	if cap(w.buf) < HeaderSize+min(total, small) {
 		w.buf = make([]byte, 0, HeaderSize+small)
 	}
 	b := w.buf[:HeaderSize]
 	h.put(b)
-	if len(payload) <= small {
-		b = append(b, payload...)
-		payload = nil
-	}
-	if _, err := w.w.Write(b); err != nil {
+	if total <= small {
+		for _, p := range parts {
+			b = append(b, p...)
+		}
+		_, err := w.w.Write(b)
 		return err
 	}
-	if len(payload) > 0 {
-		if _, err := w.w.Write(payload); err != nil {
+	parts[0] = b
+	for _, p := range parts {
+		if len(p) == 0 {
+			continue
+		}
+		if _, err := w.w.Write(p); err != nil {
 			return err
 		}
 	}

@@ -1,0 +1,111 @@
+package wasmworker
+
+import (
+	"context"
+	"io"
+
+	"github.com/tetratelabs/wazero"
+
+	"github.com/sandpool/sandpool/internal/guestabi"
+	"github.com/sandpool/sandpool/internal/wire"
+)
+
+// Names for the tests.
+type (
+	EntryCache = entryCache
+	Memory     = memory
+	Failure    = failure
+	Server     = server
+)
+
+const (
+	KeepStderr = maxStderr
+	MaxMessage = maxMessage
+	MaxStack   = maxStack
+	MaxMemory  = maxMemory
+)
+
+var (
+	NewEntryCache = newEntryCache
+	NewMemory     = newMemory
+)
+
+func (c *entryCache) Config() wazero.RuntimeConfig {
+	return wazero.NewRuntimeConfig().WithCompilationCache(c.wazero)
+}
+
+func (c *entryCache) Offer(key, content []byte) error { return c.offer(key, content) }
+func (c *entryCache) Taken() bool                     { return c.taken() }
+func (c *entryCache) Compiled() (key, entry []byte)   { return c.compiled() }
+
+func (m *memory) Limit() uint64   { return m.limit }
+func (m *memory) Opened() uint64  { return m.opened }
+func (m *memory) Peak() uint64    { return m.peak }
+func (m *memory) Refused() uint64 { return m.refused }
+
+func (f *failure) Kind() uint32 { return f.kind }
+func (f *failure) Cut()         { f.cut() }
+
+// NewServer returns a server on these pipes that has had its handshake, without
+// the sandbox, which would be the tests'.
+func NewServer(requests io.Reader, replies io.Writer, role wire.Role) *Server {
+	s := &server{
+		r: wire.NewReader(requests), w: wire.NewWriter(replies),
+		role: role, modules: make(map[string]*module), slots: make(map[uint32]*slot),
+		cache: newEntryCache(),
+	}
+	s.runtime = s.newRuntime(s.cache)
+	return s
+}
+
+func (s *server) Serve() error { return s.serve() }
+func (s *server) Close() error { return s.runtime.Close(context.Background()) }
+
+// RunError instantiates and calls a guest on a runtime like a worker's, and
+// returns the engine's error and what it is taken for.
+func RunError(wasm []byte, limit uint64) (error, *Failure) {
+	s := &server{}
+	r := s.newRuntime(nil)
+	ctx := context.Background()
+	defer r.Close(ctx)
+	c := s.newCall(1, &slot{Load: wire.Load{Memory: limit, Output: 1 << 20, LogBytes: 1 << 20}}, []byte("input"))
+	s.call = c
+	compiled, f := compileIn(r, wasm)
+	if f != nil {
+		return nil, f
+	}
+	c.memory = newMemory(limit)
+	inst := &instance{memory: c.memory}
+	defer inst.close()
+	mod, err := r.InstantiateModule(ctx, compiled, c.config())
+	if err != nil {
+		return err, c.classify(err)
+	}
+	inst.module = mod
+	_, err = mod.ExportedFunction(guestabi.ExportCall).Call(ctx, 0, 5, 0)
+	if err != nil {
+		return err, c.classify(err)
+	}
+	return nil, c.failed
+}
+
+// Classify says what err means, for a call that was refused memory.
+func Classify(err error, refused uint64) *Failure {
+	c := &call{memory: &memory{limit: 1 << 20, refused: refused}}
+	return c.classify(err)
+}
+
+// A Lines is a guest's output stream.
+type Lines struct{ l *lines }
+
+// NewLines returns a stream whose lines go to a host on these pipes.
+func NewLines(requests io.Reader, replies io.Writer, stream uint16, most uint64) Lines {
+	s := &server{r: wire.NewReader(requests), w: wire.NewWriter(replies)}
+	s.call = &call{id: 7, slot: &slot{Load: wire.Load{LogBytes: most}}, logLeft: most}
+	return Lines{&lines{s: s, stream: stream}}
+}
+
+func (l Lines) Write(p []byte) (int, error) { return l.l.Write(p) }
+func (l Lines) Flush()                      { l.l.flush() }
+func (l Lines) Tail() string                { return l.l.tail() }
+func (l Lines) Abort() *Failure             { return l.l.s.call.abort }
