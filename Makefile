@@ -5,7 +5,10 @@ BIN              := $(CURDIR)/.bin
 GOLANGCI         := $(BIN)/golangci-lint-$(GOLANGCI_VERSION)
 # The core, and the nested modules that hold what is heavier.
 MODULES          := . cmd/sandpool examples
-GUEST            := GOOS=wasip1 GOARCH=wasm CGO_ENABLED=0 go build -buildmode=c-shared -trimpath -ldflags="-s -w"
+BUILD            ?= $(CURDIR)/build
+GUEST            := GOOS=wasip1 GOARCH=wasm CGO_ENABLED=0 go build -buildmode=c-shared -trimpath -buildvcs=false -ldflags="-s -w"
+# Without the workspace, so that the demo downloads and builds nothing it does not need.
+DEMO             := cd examples && GOWORK=off
 FUZZTIME         ?= 30s
 
 # each runs a command in every module.
@@ -18,18 +21,15 @@ help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: build/wordcount.wasm ## the demo: count the words of Go's own sources in worker processes
-	cd examples && go build -o ../build/wordcount ./wordcount
-	./build/wordcount -module build/wordcount.wasm
-
-.PHONY: build/wordcount.wasm
-build/wordcount.wasm:
-	@mkdir -p build
-	cd examples && $(GUEST) -o ../build/wordcount.wasm ./wordcount/guest
+run: ## the demo: count the words of Go's own sources in worker processes (ARGS: its flags)
+	@mkdir -p $(BUILD)
+	$(DEMO) $(GUEST) -o $(BUILD)/wordcount.wasm ./wordcount/guest
+	$(DEMO) CGO_ENABLED=0 go build -trimpath -buildvcs=false -o $(BUILD)/wordcount ./wordcount
+	$(BUILD)/wordcount -module $(BUILD)/wordcount.wasm $(ARGS)
 
 .PHONY: build
 build: ## build the command line tool into bin/
-	cd cmd/sandpool && go build -o ../../bin/sandpool .
+	cd cmd/sandpool && go build -buildvcs=false -o ../../bin/sandpool .
 
 .PHONY: test
 test: ## run all tests

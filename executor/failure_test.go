@@ -311,6 +311,36 @@ func uniqueEcho(t *testing.T, name string) *serialize.Module {
 	return tiny(t, name, wasm)
 }
 
+// TestCompileBomb hands the compiler a function of many locals and branches, which
+// takes it gigabytes.
+func TestCompileBomb(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("lets a compiler fill a gigabyte")
+	}
+	ex := newExecutor(t, executor.Options{Workers: 2, CacheDir: executor.NoCacheDir})
+	const locals, branches = 2000, 50_000
+	g := guesttest.NewTiny()
+	var types []guesttest.ValueType
+	for range locals {
+		types = append(types, guesttest.I32)
+	}
+	body := new(guesttest.Code)
+	for i := range uint32(branches) {
+		body.Get(i % locals).If().I32(1).Set((i*7)%locals + 3).Else().I32(2).Set((i*13)%locals + 3).End()
+	}
+	bomb := raw{Module: tiny(t, "bomb", g.Finish("bomb", [2]uint32{1, 1}, types, body.I32(0))), Name: "bomb"}
+	f := executor.Submit(t.Context(), ex, bomb, nil)
+	out, err := call(t, ex, echoFunc(t), []byte("meanwhile"))
+	require.NoError(t, err, "another module's calls go on")
+	require.Equal(t, "meanwhile", string(out))
+	_, err = wait(t, f)
+	require.ErrorIs(t, err, &serialize.ModuleError{Kind: serialize.Limit})
+	_, again := call(t, ex, bomb, nil)
+	require.Equal(t, err, again, "refused for a while without compiling")
+	require.NotSame(t, err, again)
+}
+
 func TestStart_closeWhileSilent(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS == "windows" {

@@ -14,13 +14,20 @@ func TestModuleError_Is(t *testing.T) {
 	t.Parallel()
 	err := fmt.Errorf("submit: %w", &serialize.ModuleError{Kind: serialize.MissingImport, Module: "m", Name: "env.f", Reason: "no"})
 	for _, target := range []serialize.ModuleError{
-		{}, {Kind: serialize.MissingImport}, {Module: "m"}, {Name: "env.f"}, {Reason: "no"},
+		{},
+		{Kind: serialize.MissingImport},
+		{Module: "m"},
+		{Name: "env.f"},
+		{Reason: "no"},
 		{Kind: serialize.MissingImport, Module: "m", Name: "env.f", Reason: "no"},
 	} {
 		require.ErrorIs(t, err, &target)
 	}
 	for _, target := range []serialize.ModuleError{
-		{Kind: serialize.MissingExport}, {Module: "n"}, {Name: "env.g"}, {Reason: "yes"},
+		{Kind: serialize.MissingExport},
+		{Module: "n"},
+		{Name: "env.g"},
+		{Reason: "yes"},
 		{Kind: serialize.MissingImport, Name: "env.g"},
 	} {
 		require.NotErrorIs(t, err, &target)

@@ -15,7 +15,6 @@ type (
 	EntryCache = entryCache
 	Memory     = memory
 	Failure    = failure
-	Server     = server
 )
 
 const (
@@ -35,7 +34,7 @@ func (c *entryCache) Config() wazero.RuntimeConfig {
 }
 
 func (c *entryCache) Offer(key, content []byte) error { return c.offer(key, content) }
-func (c *entryCache) Taken() bool                     { return c.taken() }
+func (c *entryCache) End()                            { c.end() }
 func (c *entryCache) Compiled() (key, entry []byte)   { return c.compiled() }
 
 func (m *memory) Limit() uint64   { return m.limit }
@@ -46,24 +45,9 @@ func (m *memory) Refused() uint64 { return m.refused }
 func (f *failure) Kind() uint32 { return f.kind }
 func (f *failure) Cut()         { f.cut() }
 
-// NewServer returns a server on these pipes that has had its handshake, without
-// the sandbox, which would be the tests'.
-func NewServer(requests io.Reader, replies io.Writer, role wire.Role) *Server {
-	s := &server{
-		r: wire.NewReader(requests), w: wire.NewWriter(replies),
-		role: role, modules: make(map[string]*module), slots: make(map[uint32]*slot),
-		cache: newEntryCache(),
-	}
-	s.runtime = s.newRuntime(s.cache)
-	return s
-}
-
-func (s *server) Serve() error { return s.serve() }
-func (s *server) Close() error { return s.runtime.Close(context.Background()) }
-
-// RunError instantiates and calls a guest on a runtime like a worker's, and
-// returns the engine's error and what it is taken for.
-func RunError(wasm []byte, limit uint64) (error, *Failure) {
+// RunFailure instantiates and calls a guest on a runtime like a worker's, and
+// returns what its failure is taken for.
+func RunFailure(wasm []byte, limit uint64) *Failure {
 	s := &server{}
 	r := s.newRuntime(nil)
 	ctx := context.Background()
@@ -72,21 +56,21 @@ func RunError(wasm []byte, limit uint64) (error, *Failure) {
 	s.call = c
 	compiled, f := compileIn(r, wasm)
 	if f != nil {
-		return nil, f
+		return f
 	}
 	c.memory = newMemory(limit)
 	inst := &instance{memory: c.memory}
 	defer inst.close()
 	mod, err := r.InstantiateModule(ctx, compiled, c.config())
 	if err != nil {
-		return err, c.classify(err)
+		return c.classify(err)
 	}
 	inst.module = mod
 	_, err = mod.ExportedFunction(guestabi.ExportCall).Call(ctx, 0, 5, 0)
 	if err != nil {
-		return err, c.classify(err)
+		return c.classify(err)
 	}
-	return nil, c.failed
+	return c.failed
 }
 
 // Classify says what err means, for a call that was refused memory.

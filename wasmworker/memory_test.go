@@ -47,16 +47,23 @@ func TestMemory(t *testing.T) {
 	require.EqualValues(t, 10<<20+page, m.Refused())
 	require.Nil(t, m.Reallocate(1<<32))
 	require.Nil(t, m.Reallocate(11<<20))
-	require.EqualValues(t, 1<<32, m.Refused(), "the largest")
+	require.EqualValues(t, 11<<20, m.Refused(), "the last")
 	require.EqualValues(t, 10<<20, m.Peak())
 	require.EqualValues(t, 7, b[page-1], "a refusal changes nothing")
+	require.NotNil(t, m.Reallocate(10<<20))
+	require.Zero(t, m.Refused(), "the guest went on")
 }
 
 func TestMemory_bounds(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct{ limit, want uint64 }{
-		{0, 0}, {1, 0}, {page - 1, 0}, {page, page}, {page + 1, page},
-		{1 << 32, wasmworker.MaxMemory}, {1<<64 - 1, wasmworker.MaxMemory},
+		{0, 0},
+		{1, 0},
+		{page - 1, 0},
+		{page, page},
+		{page + 1, page},
+		{1 << 32, wasmworker.MaxMemory},
+		{1<<64 - 1, wasmworker.MaxMemory},
 	} {
 		require.Equal(t, tc.want, wasmworker.NewMemory(tc.limit).Limit(), "%d", tc.limit)
 	}

@@ -66,6 +66,9 @@ func handshake(in *proc.Inherited) (*server, error) {
 	}
 	s.role = hello.Role
 	report := sandbox.Apply(sandbox.Config{Keep: in.Files(), Data: hello.Data})
+	if s.role == wire.RoleTemplate {
+		guardMemory(hello.Data)
+	}
 	if s.role == wire.RoleWorker {
 		// Guest code cannot be preempted: a collection that starts while it runs
 		// would stop every other goroutine until it ends. heapWatch collects

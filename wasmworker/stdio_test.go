@@ -55,7 +55,7 @@ func TestLines(t *testing.T) {
 		"lines":             {[]string{"a\nb\nc\n"}, []string{"a", "b", "c"}},
 		"no newline at end": {[]string{"a\nb"}, []string{"a", "b"}},
 		"in pieces":         {[]string{"a", "b", "c\nd", "e\n"}, []string{"abc", "de"}},
-		"empty lines":       {[]string{"\n\na\n\n"}, []string{"a"}},
+		"empty lines":       {[]string{"\n\na\n\n"}, []string{"", "", "a", ""}},
 		"newline alone":     {[]string{"a", "\n", "b"}, []string{"a", "b"}},
 		"carriage return":   {[]string{"a\r\nb"}, []string{"a\r", "b"}},
 		"bytes":             {[]string{"\xff\x00\n"}, []string{"\xff\x00"}},

@@ -15,9 +15,6 @@ import (
 // maxInput bounds one input in bytes, as read and as encoded.
 const maxInput = 1 << 30
 
-// stdinArgument is the argument that stands for standard input.
-const stdinArgument = "@-"
-
 // An argument is one INPUT, or standard input when there is none.
 type argument struct {
 	text    string // literal, or the path after @
@@ -84,7 +81,7 @@ func jsonFeed(args []argument, stdin io.Reader) (feed[any], error) {
 	}
 	return func(yield func(any, error) bool) {
 		for i, a := range args {
-			goOn := false
+			var goOn bool
 			if a.file {
 				goOn = a.values(stdin, yield)
 			} else {

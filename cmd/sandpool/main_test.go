@@ -106,8 +106,8 @@ func tool(t *testing.T, cache string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// cmdStatus runs a command that has to exit with the given status:
-// status 2 sandpool …
+// cmdStatus runs a command that has to exit with the given status, which is its
+// first argument.
 func cmdStatus(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: status code command [args...]")

@@ -146,9 +146,9 @@ func (r *runner) feed(args []argument) (feed[any], error) {
 	case r.rawIn():
 		return nil, nil //nolint:nilnil // documented above
 	case r.text:
-		return stringFeed(args, r.streams.in), nil
+		return stringFeed(args, r.in), nil
 	default:
-		return jsonFeed(args, r.streams.in)
+		return jsonFeed(args, r.in)
 	}
 }
 
@@ -156,9 +156,9 @@ func (r *runner) feed(args []argument) (feed[any], error) {
 func (r *runner) call(ctx context.Context, values feed[any], args []argument) error {
 	switch {
 	case r.rawIn() && r.rawOut():
-		return pump(ctx, r, bytesFeed(args, r.streams.in), r.showBytes)
+		return pump(ctx, r, bytesFeed(args, r.in), r.showBytes)
 	case r.rawIn():
-		return pump(ctx, r, bytesFeed(args, r.streams.in), r.showJSON)
+		return pump(ctx, r, bytesFeed(args, r.in), r.showJSON)
 	case r.rawOut():
 		return pump(ctx, r, values, r.showBytes)
 	default:

@@ -71,7 +71,7 @@ var roles = map[string]func(in *proc.Inherited) int{
 	"hang": func(*proc.Inherited) int { time.Sleep(time.Hour); return 0 },
 	"control": func(in *proc.Inherited) int {
 		n, err := in.Control.Read(make([]byte, 1))
-		if n != 0 || err != io.EOF { //nolint:errorlint // the bare value is the point
+		if n != 0 || err != io.EOF { // the bare value is the point
 			return 1
 		}
 		return 7
@@ -112,6 +112,9 @@ func start(t *testing.T, role string, env ...string) worker {
 
 func startFrom(t *testing.T, l *proc.Launcher, role string, env ...string) worker {
 	t.Helper()
+	if testing.CoverMode() != "" {
+		env = append(env, "GOCOVERDIR="+t.TempDir()) // or the child complains on its standard error
+	}
 	p, err := l.Start(proc.Spec{Name: "sandpool-test", Env: append(env, roleEnv+"="+role)})
 	require.NoError(t, err)
 	w := worker{p, sync.OnceValue(p.Wait)}

@@ -69,6 +69,9 @@ func receiveFile(channel *os.File) (*os.File, error) {
 	}
 	fds, err := unix.ParseUnixRights(&messages[0])
 	if err != nil || len(fds) != 1 {
+		for _, fd := range fds {
+			_ = unix.Close(fd)
+		}
 		return nil, os.NewSyscallError("recvmsg", unix.EBADMSG)
 	}
 	return os.NewFile(uintptr(fds[0]), "blob"), nil

@@ -12,7 +12,7 @@ const (
 	Descriptors = "fds"          // every inherited descriptor but the worker's own pipes is closed
 	Environment = "env"          // the environment is empty
 	Rlimits     = "rlimits"      // no core dumps, no file writes, few descriptors, no locked memory, no message queues
-	Memory      = "memory"       // RLIMIT_DATA bounds private memory
+	Memory      = "memory"       // RLIMIT_DATA refuses new private mappings beyond a bound; what a runtime had reserved before is not counted
 	NotDumpable = "not_dumpable" // unprivileged processes can neither trace the worker nor read its memory
 	NoNewPrivs  = "no_new_privs" // no later exec can gain rights
 	ParentDeath = "parent_death" // the kernel kills the worker when its host dies

@@ -36,7 +36,7 @@ type launch struct {
 func (l launch) run(t *testing.T, role string) (stdout, stderr string, err error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "/proc/self/exe")
-	cmd.Env = append(l.env, roleEnv+"="+role)
+	cmd.Env = append(l.env, roleEnv+"="+role, "GORACE=atexit_sleep_ms=0")
 	cmd.SysProcAttr = l.attr
 	for range l.files {
 		f, err := os.Open(os.DevNull)

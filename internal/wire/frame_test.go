@@ -13,12 +13,18 @@ import (
 
 // all allows every type any length.
 var all = wire.Limits{
-	{Type: wire.TypeHello, Max: wire.MaxPayload}, {Type: wire.TypeLoad, Max: wire.MaxPayload},
-	{Type: wire.TypeBlob, Max: wire.MaxPayload}, {Type: wire.TypeUnload, Max: wire.MaxPayload},
-	{Type: wire.TypeCall, Max: wire.MaxPayload}, {Type: wire.TypeHostRet, Max: wire.MaxPayload},
-	{Type: wire.TypeReady, Max: wire.MaxPayload}, {Type: wire.TypeLoaded, Max: wire.MaxPayload},
-	{Type: wire.TypeEntry, Max: wire.MaxPayload}, {Type: wire.TypeResult, Max: wire.MaxPayload},
-	{Type: wire.TypeFail, Max: wire.MaxPayload}, {Type: wire.TypeHostCall, Max: wire.MaxPayload},
+	{Type: wire.TypeHello, Max: wire.MaxPayload},
+	{Type: wire.TypeLoad, Max: wire.MaxPayload},
+	{Type: wire.TypeBlob, Max: wire.MaxPayload},
+	{Type: wire.TypeUnload, Max: wire.MaxPayload},
+	{Type: wire.TypeCall, Max: wire.MaxPayload},
+	{Type: wire.TypeHostRet, Max: wire.MaxPayload},
+	{Type: wire.TypeReady, Max: wire.MaxPayload},
+	{Type: wire.TypeLoaded, Max: wire.MaxPayload},
+	{Type: wire.TypeEntry, Max: wire.MaxPayload},
+	{Type: wire.TypeResult, Max: wire.MaxPayload},
+	{Type: wire.TypeFail, Max: wire.MaxPayload},
+	{Type: wire.TypeHostCall, Max: wire.MaxPayload},
 }
 
 // golden are frames as other programs would have to write them: one line per

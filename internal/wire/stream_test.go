@@ -109,7 +109,7 @@ func TestReader_noLimits(t *testing.T) {
 func TestReader_end(t *testing.T) {
 	t.Parallel()
 	whole := frames(t, []byte("payload"))
-	for n := range len(whole) {
+	for n := range whole {
 		r := wire.NewReader(iotest.OneByteReader(bytes.NewReader(whole[:n])))
 		_, err := r.Next(all)
 		switch {
@@ -285,6 +285,45 @@ func TestWriter_writes(t *testing.T) {
 			require.Equal(t, tc.want, out.sizes)
 		}
 	}
+}
+
+func TestWriter_parts(t *testing.T) {
+	t.Parallel()
+	half, whole := make([]byte, small/2), make([]byte, small)
+	for _, tc := range []struct {
+		parts [][]byte
+		want  []int
+	}{
+		{nil, []int{wire.HeaderSize}},
+		{[][]byte{nil, {}}, []int{wire.HeaderSize}},
+		{[][]byte{[]byte("a"), nil, []byte("b")}, []int{wire.HeaderSize + 2}},
+		{[][]byte{half, half}, []int{wire.HeaderSize + small}},
+		{[][]byte{whole, nil, []byte("b")}, []int{wire.HeaderSize, small, 1}},
+	} {
+		var out writes
+		w := wire.NewWriter(&out)
+		require.NoError(t, w.Write(wire.Header{Type: wire.TypeResult}, tc.parts...))
+		require.Equal(t, tc.want, out.sizes)
+		r := wire.NewReader(&out)
+		_, err := r.Next(all)
+		require.NoError(t, err)
+		p, err := r.Payload(nil)
+		require.NoError(t, err)
+		require.True(t, bytes.Equal(bytes.Join(tc.parts, nil), p))
+	}
+}
+
+func TestWriter_oversize(t *testing.T) {
+	t.Parallel()
+	parts := make([][]byte, 4096) // 4 GiB, of one MiB that is there
+	mib := make([]byte, 1<<20)
+	for i := range parts {
+		parts[i] = mib
+	}
+	var out writes
+	err := wire.NewWriter(&out).Write(wire.Header{Type: wire.TypeCall}, parts...)
+	require.Equal(t, &wire.FrameError{Type: wire.TypeCall, Length: wire.MaxPayload, Max: wire.MaxPayload}, err)
+	require.Empty(t, out.sizes)
 }
 
 func TestWriter_leavesNothingBehind(t *testing.T) {
