@@ -124,7 +124,7 @@ func (f faulty) MarshalCBOR() ([]byte, error) {
 		panic("marshal\npanicked")
 	case "nil map":
 		var m map[string]int
-		m["x"] = 1 //nolint:govet // nilness: it is to panic
+		m["x"] = 1 //nolint:govet,staticcheck // it is to panic
 	case "garbage":
 		return []byte{0xff}, nil
 	}
