@@ -26,7 +26,7 @@ type call struct {
 	slot   *slot
 	input  []byte
 	output chunks
-	memory *memory // of the instance; nil before there is one
+	memory *memory // of the instance
 
 	maxOutput uint64
 	logLeft   uint64   // bytes the guest may still log
@@ -50,7 +50,9 @@ func (s *server) serveCall(h wire.Header) error {
 	began := time.Now()
 	c := s.newCall(h.ID, sl, input)
 	s.call = c
-	release, f := s.runGuarded(h, c)
+	inst := &instance{memory: newMemory(sl.Memory)}
+	c.memory = inst.memory
+	f := s.runGuarded(inst, h, c)
 	if f != nil {
 		err = s.answerFailure(h, f.withStderr(c))
 	} else {
@@ -60,7 +62,7 @@ func (s *server) serveCall(h wire.Header) error {
 		}, c.output.parts...)
 	}
 	s.call = nil
-	release()
+	inst.close()
 	s.heap.collect()
 	return err
 }
@@ -93,34 +95,30 @@ func (s *server) newCall(id uint64, sl *slot, input []byte) *call {
 // runGuarded runs a call and flushes what the guest printed. A panic of the
 // engine outside guest code is the worker's failure, told to the host before the
 // worker exits.
-func (s *server) runGuarded(h wire.Header, c *call) (release func(), f *failure) {
-	release = func() {}
+func (s *server) runGuarded(inst *instance, h wire.Header, c *call) (f *failure) {
 	defer func() {
 		p := recover()
 		if p == errAbort { //nolint:errorlint // the very value that host functions panic with
 			f = c.abort
-		} else if p != nil && c.memory != nil && c.memory.refused > 0 {
+		} else if p != nil && c.memory.refused > 0 {
 			// The engine does not expect the first pages to be refused.
 			f = limitFailure(guestabi.LimitMemory, c.memory.limit, c.memory.refused)
 		} else if p != nil {
 			f = internalFailure(fmt.Errorf("engine panicked: %v", p))
 		}
 	}()
-	inst, f := s.instantiate(c)
-	if inst != nil {
-		release = inst.close
-	}
+	f = s.instantiate(inst, c)
 	if f == nil {
 		f = s.runIn(inst, h, c)
 	}
 	c.stdout.flush()
 	c.stderr.flush()
-	return release, f
+	return f
 }
 
 // An instance is a module instantiated for one call.
 type instance struct {
-	module  api.Module
+	module  api.Module     // nil until that has succeeded
 	runtime wazero.Runtime // its own under Fresh, else nil
 	memory  *memory
 }
@@ -137,32 +135,30 @@ func (i *instance) close() {
 }
 
 // instantiate makes and initialises an instance as the slot's start method says.
-// The instance is not nil when there is something to close.
-func (s *server) instantiate(c *call) (*instance, *failure) {
+// Whatever comes of it, the instance is to be closed.
+func (s *server) instantiate(inst *instance, c *call) *failure {
 	m := c.slot.module
-	inst := &instance{memory: newMemory(c.slot.Memory)}
-	c.memory = inst.memory
 	runtime, compiled := s.runtime, m.compiled
 	if c.slot.Method == string(startmethod.Fresh) {
 		runtime = s.newRuntime(nil)
 		inst.runtime = runtime
 		var f *failure
 		if compiled, f = compileIn(runtime, m.bytes); f != nil {
-			return inst, f
+			return f
 		}
 	}
 	ctx := experimental.WithMemoryAllocator(context.Background(), inst.memory)
 	mod, err := runtime.InstantiateModule(ctx, compiled, c.config())
 	if err != nil {
-		return inst, c.classify(err)
+		return c.classify(err)
 	}
 	inst.module = mod
 	if init := mod.ExportedFunction(guestabi.ExportInit); init != nil {
 		if _, err := init.Call(ctx); err != nil {
-			return inst, c.classify(err)
+			return c.classify(err)
 		}
 	}
-	return inst, nil
+	return nil
 }
 
 // config is what a guest sees of the world: clocks, random numbers and a place to
