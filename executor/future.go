@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"runtime/debug"
 	"sync"
 
 	"github.com/sandpool/sandpool/serialize"
@@ -10,12 +11,16 @@ import (
 // A Future is the result of a call, now or later. Submit makes it; all its
 // methods are safe for concurrent use.
 type Future[T any] struct {
-	core *core // nil when the call was never queued
+	core *core
 	call *call
 
 	once sync.Once // decodes the output
 	val  T
 	err  error
+
+	mu        sync.Mutex         // guards the fields below; never held while a callback runs
+	callbacks []func(*Future[T]) // registered and not run yet, in order
+	calling   bool               // there is a goroutine that runs them
 }
 
 // Wait waits for the call and returns its result. ctx bounds only the wait: when
@@ -54,17 +59,11 @@ func (f *Future[T]) Err() error {
 // call is removed, a running one's worker is killed and replaced; either way the
 // call's error is context.Canceled, at once.
 func (f *Future[T]) Cancel() State {
-	if f.core == nil {
-		return Done
-	}
 	return f.core.cancel(f.call, context.Canceled)
 }
 
 // State returns how far the call has got.
 func (f *Future[T]) State() State {
-	if f.core == nil {
-		return Done
-	}
 	f.core.mu.Lock()
 	defer f.core.mu.Unlock()
 	return f.call.state
@@ -73,9 +72,6 @@ func (f *Future[T]) State() State {
 // Usage returns what the call took, so far as that is known: all of it when the
 // call is done.
 func (f *Future[T]) Usage() Usage {
-	if f.core == nil {
-		return Usage{}
-	}
 	f.core.mu.Lock()
 	defer f.core.mu.Unlock()
 	return f.call.usage
@@ -90,4 +86,47 @@ func (f *Future[T]) result() (T, error) {
 		}
 	})
 	return f.val, f.err
+}
+
+// OnDone has fn called with the future once the call is done; at once, if it is
+// already. The callbacks of a future run one after another in the order they were
+// registered, on a goroutine of the future's own, so fn may do anything: wait,
+// submit, close the executor. A panic of fn is contained and reported to
+// Options.Logger; the callbacks after it still run. Close and Shutdown do not wait
+// for callbacks. Prefer a select on [Future.Done] where there is a goroutine to do it.
+func (f *Future[T]) OnDone(fn func(*Future[T])) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.callbacks = append(f.callbacks, fn)
+	if !f.calling {
+		f.calling = true
+		go f.runCallbacks() // nobody waits for it; exits after the last callback
+	}
+}
+
+// runCallbacks runs what is registered, once the call is done, until there is
+// nothing more.
+func (f *Future[T]) runCallbacks() {
+	<-f.call.done
+	for {
+		f.mu.Lock()
+		if len(f.callbacks) == 0 {
+			f.calling = false
+			f.mu.Unlock()
+			return
+		}
+		fn := f.callbacks[0]
+		f.callbacks = f.callbacks[1:]
+		f.mu.Unlock()
+		f.runCallback(fn)
+	}
+}
+
+func (f *Future[T]) runCallback(fn func(*Future[T])) {
+	defer func() {
+		if p := recover(); p != nil {
+			f.core.log.Error("callback panicked", "func", f.call.target.name, "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	fn(f)
 }

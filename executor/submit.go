@@ -17,14 +17,14 @@ import (
 func Submit[In, Out any](ctx context.Context, e *Executor, fn Func[In, Out], in In) *Future[Out] {
 	t, err := fn.resolve(&e.core.opts)
 	if err != nil {
-		return &Future[Out]{call: failed(err)}
+		return &Future[Out]{core: e.core, call: failed(err)}
 	}
 	input, err := encode(in, t.limits)
 	if err != nil {
-		return &Future[Out]{call: failed(err)}
+		return &Future[Out]{core: e.core, call: failed(err)}
 	}
 	if ctx.Err() != nil {
-		return &Future[Out]{call: failed(context.Cause(ctx))}
+		return &Future[Out]{core: e.core, call: failed(context.Cause(ctx))}
 	}
 	cl := newCall(t, input)
 	cl.owner = e

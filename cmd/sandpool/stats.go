@@ -37,7 +37,7 @@ func (r *runner) printStats() {
 	}
 	round := func(d time.Duration) time.Duration { return d.Round(time.Microsecond) }
 	line("calls", "%d submitted, %d succeeded, %d failed", s.Submitted, s.Succeeded, s.Failed)
-	line("workers", "%d started, %d died or killed, %s with the module to load", s.WorkersStarted, s.WorkersDied, count(t.cold, "call"))
+	line("workers", "%d started, %d died or killed, %s with the module to load", s.WorkersStarted, s.WorkersDied+s.WorkersKilled, count(t.cold, "call"))
 	line("module", "%d compiled, %d found compiled", s.Compiled, s.CacheHits)
 	line("time", "%v in all, %v before the first call; calls queued %v and ran %v, the slowest %v",
 		round(time.Since(r.began)), round(t.loaded), round(t.queue), round(t.run), round(t.slowest))
