@@ -26,7 +26,10 @@ type Limits struct {
 	// 4 GiB less 4 KiB.
 	Input int64
 	// Output bounds the encoded output, in bytes. The default is 256 MiB, the most
-	// 4 GiB less 4 KiB.
+	// 4 GiB less 4 KiB. What a hostile guest encodes can take far more memory once
+	// decoded, in the host: some 70 times as much as an any, and a byte can become a
+	// whole element of a slice. Where the guest is not trusted, set what its results
+	// really need.
 	Output int64
 	// Log bounds what the call's log lines, standard output and standard error
 	// take together, in bytes, each line counted with 16 bytes more. The default is
