@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -140,22 +141,18 @@ func pipe(t *testing.T, cmd *exec.Cmd) io.WriteCloser {
 
 func TestWorkerDeath(t *testing.T) {
 	t.Parallel()
-	fixture := guesttest.Build(t, "fixture")
-	s := start(t, nil, "run", "-v", "--timeout", "10m", fixture, "spin", "null")
-	// A worker that dies before the call has reached it is replaced without a
-	// word, so each one that comes is left alone for longer than the last.
-	for n := 1; ; n++ {
-		pid := s.worker(t)
-		time.Sleep(time.Duration(n) * 250 * time.Millisecond)
-		require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
-		lost := ""
-		for !strings.Contains(lost, `msg="worker lost"`) {
-			lost = s.line(t)
-		}
-		if !strings.Contains(lost, "call not begun") {
-			break
-		}
+	// The guest says that it runs: a worker that dies before is replaced without a
+	// word.
+	g := guesttest.NewTiny()
+	body := new(guesttest.Code).I32(0).Append(g.Text("at work")).Call(g.Log).Loop().Br(0).End().Unreachable()
+	module := filepath.Join(t.TempDir(), "hold.wasm")
+	require.NoError(t, os.WriteFile(module, g.Finish("hold", [2]uint32{1, 1}, nil, body), 0o600))
+	s := start(t, nil, "run", "-v", "--raw", "--timeout", "10m", module, "hold", "x")
+	pid := s.worker(t)
+	for !strings.Contains(s.line(t), "at work") {
+		continue
 	}
+	require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
 	require.Equal(t, 4, s.status(t), "%s", &s.seen)
 	require.Regexp(t, `(?m)^sandpool: worker process \d+ was killed by SIGKILL$`, s.seen.String())
 }
