@@ -29,24 +29,14 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	}
 	wasmworker.Main()
-	before := census.Take()
-	goleak.VerifyTestMain(leakChecked{m, before})
+	goleak.VerifyTestMain(census.Checked(rolesChecked{m}))
 }
 
-// leakChecked runs the tests and then compares what the process holds with what
-// it held before.
-type leakChecked struct {
-	m      *testing.M
-	before census.Count
-}
+// rolesChecked runs the tests and fails a full run that left a role unused.
+type rolesChecked struct{ m *testing.M }
 
-func (l leakChecked) Run() int {
-	code := l.m.Run()
-	after := census.Take()
-	if len(after.Children) > 0 || len(after.Descriptors) > len(l.before.Descriptors) {
-		fmt.Printf("leaked: children %q, descriptors %q (before: %q)\n", after.Children, after.Descriptors, l.before.Descriptors)
-		return max(code, 1)
-	}
+func (r rolesChecked) Run() int {
+	code := r.m.Run()
 	if missing := unusedRoles(); code == 0 && len(missing) > 0 && !filtered() {
 		fmt.Printf("roles that no test used: %q\n", missing)
 		return 1

@@ -14,10 +14,11 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/sandpool/sandpool/internal/census"
 	"github.com/sandpool/sandpool/internal/guesttest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(census.Checked(m)) }
 
 // program builds a program of testdata.
 func program(t *testing.T, name string) string {

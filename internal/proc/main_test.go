@@ -36,24 +36,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(role(in))
 	}
-	goleak.VerifyTestMain(leakChecked{m, census.Take()})
-}
-
-// leakChecked runs the tests and then compares what the process holds with what
-// it held before.
-type leakChecked struct {
-	m      *testing.M
-	before census.Count
-}
-
-func (l leakChecked) Run() int {
-	code := l.m.Run()
-	after := census.Take()
-	if len(after.Children) > 0 || len(after.Descriptors) > len(l.before.Descriptors) {
-		fmt.Printf("leaked: children %q, descriptors %q (before: %q)\n", after.Children, after.Descriptors, l.before.Descriptors)
-		return max(code, 1)
-	}
-	return code
+	goleak.VerifyTestMain(census.Checked(m))
 }
 
 // roles are what a child does; the result is its exit status.
