@@ -18,14 +18,14 @@ type Method string
 const (
 	// Fresh (spawn) compiles the module anew for each call, in the worker that
 	// runs it, and instantiates it: nothing at all is shared with another call.
-	// It costs the compile time, some 600 ms for a module built by Go, and counts
+	// It costs the compile time, seconds for a module built by Go, which counts
 	// against the call's wall time.
 	Fresh Method = "fresh"
 
 	// Precompiled (loky) compiles a module once, in a process of its own, and
 	// instantiates that code anew for each call: code is shared, memory, globals
-	// and tables are not. An instance of a module built by Go costs 0.5 to 4 ms,
-	// mostly its runtime's initialisation; a small C module tens of microseconds.
+	// and tables are not. An instance of a module built by Go costs milliseconds,
+	// mostly its runtime's initialisation; a small one without a runtime microseconds.
 	Precompiled Method = "precompiled"
 )
 
