@@ -35,8 +35,9 @@ type conn struct {
 	inline bool // blobs travel through the pipe even where descriptors could
 }
 
-// connect starts a process for hello.Role, as name, and shakes hands with it. The process
-// is known to the core from its start on and must be reaped with end.
+// connect starts a process for hello.Role, as name, and shakes hands with it. The
+// process is known to the core from its start on and must be reaped with end or
+// dismiss.
 func (c *core) connect(name string, hello wire.Hello) (*conn, error) {
 	p, err := c.launcher.Start(proc.Spec{Path: c.opts.WorkerPath, Name: name})
 	if err != nil {

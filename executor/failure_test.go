@@ -244,21 +244,33 @@ func TestLimits_garbage(t *testing.T) {
 	require.Zero(t, ex.Stats().WorkersDied)
 }
 
-// TestLimits_refusedButAlive has memory refused to a guest that goes on and ends
-// otherwise.
+// TestLimits_droppedOutput runs a guest that writes nearly all it may, calls fail,
+// which drops it, and begins again: 2 GB in all.
+func TestLimits_droppedOutput(t *testing.T) {
+	t.Parallel()
+	ex := newExecutor(t, executor.Options{Workers: 1, Limits: executor.Limits{Memory: 1 << 20, Input: 1 << 20, Output: 1 << 20}})
+	g := guesttest.NewTiny()
+	const n = 3 // the first local after the parameters
+	body := new(guesttest.Code).Loop()
+	for range 15 {
+		body.I32(0).I32(64 << 10).Call(g.Write)
+	}
+	body.I32(1).I32(0).I32(0).I32(0).I32(0).Call(g.Fail).
+		Get(n).I32(1).Add().Tee(n).I32(2000).LtU().BrIf(0).End().I32(1)
+	_, err := call(t, ex, raw{Module: tiny(t, "d", g.Finish("drop", [2]uint32{1, 1}, []guesttest.ValueType{guesttest.I32}, body)), Name: "drop"}, nil)
+	require.ErrorIs(t, err, &executor.GuestError{Code: executor.CodeError})
+	require.Zero(t, ex.Stats().WorkersDied)
+}
+
+// TestLimits_refusedButAlive has memory refused to a guest that goes on and then
+// traps for another reason.
 func TestLimits_refusedButAlive(t *testing.T) {
 	t.Parallel()
 	ex := newExecutor(t, executor.Options{Workers: 1, Limits: executor.Limits{Memory: 1 << 20}})
-	for name, after := range map[string]func(g *guesttest.Tiny, c *guesttest.Code) *guesttest.Code{
-		"trap after output": func(g *guesttest.Tiny, c *guesttest.Code) *guesttest.Code {
-			return c.Append(g.Text("x")).Call(g.Write).Unreachable()
-		},
-	} {
-		g := guesttest.NewTiny()
-		body := after(g, new(guesttest.Code).I32(1000).MemoryGrow().Drop())
-		_, err := call(t, ex, raw{Module: tiny(t, name, g.Finish("f", [2]uint32{1, guesttest.NoMax}, nil, body)), Name: "f"}, nil)
-		require.ErrorIs(t, err, &executor.GuestError{Code: executor.CodeTrap}, name)
-	}
+	g := guesttest.NewTiny()
+	body := new(guesttest.Code).I32(1000).MemoryGrow().Drop().Append(g.Text("x")).Call(g.Write).Unreachable()
+	_, err := call(t, ex, raw{Module: tiny(t, "r", g.Finish("f", [2]uint32{1, guesttest.NoMax}, nil, body)), Name: "f"}, nil)
+	require.ErrorIs(t, err, &executor.GuestError{Code: executor.CodeTrap})
 }
 
 func TestLimits_grow(t *testing.T) {

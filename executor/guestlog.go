@@ -9,9 +9,6 @@ import (
 	"github.com/sandpool/sandpool/internal/wire"
 )
 
-// lineCost is what a log line counts besides its bytes.
-const lineCost = 16
-
 // A guestLog hands a call's log lines to Options.GuestLog. The worker keeps to
 // the limit by itself; one that does not is not a worker of ours any more.
 type guestLog struct {
@@ -21,7 +18,7 @@ type guestLog struct {
 }
 
 func (g *guestLog) write(h wire.Header, line []byte) error {
-	g.used += int64(len(line)) + lineCost
+	g.used += int64(len(line)) + wire.LogLineCost
 	if g.used > g.call.target.limits.Log {
 		return errors.New("worker logs beyond the limit it was given")
 	}

@@ -12,14 +12,13 @@ const windowPerWorker = 4
 // Map calls fn with each input and yields the results in the order of the inputs.
 // It is lazy: it takes inputs only as results are consumed, with a window of four
 // calls for each of the executor's workers. While it waits for inputs it yields
-// nothing: an iterator that blocks holds back results that are ready. An error is that input's alone, and
-// the loop goes on.
+// nothing: an iterator that blocks holds back results that are ready. An error is
+// that input's alone, and the loop goes on.
 //
 // When ctx ends, Map takes at most one more input; that one and the calls under way
-// end with ctx's cause. When the loop is left
-// early, the calls under way are ended as by [Future.Cancel] and waited for. A
-// panic of inputs does the same and goes on to the loop. The sequence can be
-// ranged over several times if inputs can.
+// end with ctx's cause. When the loop is left early, the calls under way are ended
+// as by [Future.Cancel] and waited for. A panic of inputs does the same and goes on
+// to the loop. The sequence can be ranged over several times if inputs can.
 func Map[In, Out any](ctx context.Context, e *Executor, fn Func[In, Out], inputs iter.Seq[In]) iter.Seq2[Out, error] {
 	return func(yield func(Out, error) bool) {
 		m := &mapping[Out]{yield: yield, room: windowPerWorker * e.core.opts.Workers}

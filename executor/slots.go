@@ -54,14 +54,14 @@ func (w *worker) bind(cl *call) (uint32, error) {
 		b.used = s.clock
 		return b.number, nil
 	}
+	w.arm(cl, loadTimeout, func(time.Duration) error {
+		return &StartError{Stage: "load", Err: fmt.Errorf("takes more than %v", loadTimeout)}
+	})
 	if err := w.makeRoom(key); err != nil {
 		return 0, err
 	}
 	number := s.next
 	s.next++
-	w.arm(cl, loadTimeout, func(time.Duration) error {
-		return &StartError{Stage: "load", Err: fmt.Errorf("takes more than %v", loadTimeout)}
-	})
 	if err := w.load(cl, key, number); err != nil {
 		return 0, err
 	}

@@ -81,7 +81,7 @@ func (cn *conn) compile(m *module) (*codecache.Entry, error) {
 		return nil, err
 	}
 	entry := &codecache.Entry{}
-	if len(loaded.EntryName) != len(entry.Name) || loaded.Entry == 0 || loaded.Entry > codecache.MaxEntry {
+	if len(loaded.EntryName) != len(entry.Name) || loaded.Entry == 0 || loaded.Entry > wire.MaxEntry {
 		return nil, fmt.Errorf("compiled entry of %d bytes under a name of %d", loaded.Entry, len(loaded.EntryName))
 	}
 	copy(entry.Name[:], loaded.EntryName)

@@ -78,8 +78,9 @@ func (s *server) guestFail(_ context.Context, m api.Module, stack []uint64) {
 	message, trace = message[:min(len(message), maxMessage)], trace[:min(len(trace), maxStack)]
 	c := s.call
 	c.lives()
-	s.heap.note(len(message) + len(trace))
+	dropped := c.output.size
 	c.output = chunks{}
+	s.heap.note(int(dropped) + len(message) + len(trace))
 	c.failed = guestFailure(code, string(message), string(trace))
 }
 
@@ -93,8 +94,7 @@ func (s *server) guestLog(_ context.Context, m api.Module, stack []uint64) {
 // log hands one line to the host and waits until it has it.
 func (s *server) log(level int32, stream uint16, line []byte) {
 	c := s.call
-	// A line costs at least its bookkeeping, or empty ones were free.
-	cost := uint64(len(line)) + 16
+	cost := uint64(len(line)) + wire.LogLineCost
 	if cost > c.logLeft {
 		s.end(limitFailure(guestabi.LimitLog, c.slot.LogBytes, c.slot.LogBytes-c.logLeft+cost))
 	}

@@ -31,10 +31,7 @@ const (
 	staleTemp = time.Hour // a temporary file this old has lost its writer
 )
 
-// MaxEntry is the largest entry that is kept, in bytes.
-const MaxEntry = 1 << 30
-
-// DefaultSize bounds a directory's entries together, in bytes.
+// DefaultSize bounds a directory's entries together, and hence each one, in bytes.
 const DefaultSize = 1 << 30
 
 // An ID names what an entry was compiled from and for.
@@ -169,7 +166,7 @@ func (s *Store) Get(id ID) (Entry, error) {
 	if err != nil {
 		return Entry{}, err
 	}
-	if info.Size() > headSize+MaxEntry {
+	if info.Size() > s.size {
 		_ = os.Remove(path)
 		return Entry{}, fmt.Errorf("%s: %w", path, ErrTampered)
 	}
@@ -189,7 +186,7 @@ func (s *Store) Get(id ID) (Entry, error) {
 // Put stores an entry and removes the least recently used ones that exceed the
 // store's size.
 func (s *Store) Put(id ID, e Entry) error {
-	if len(e.Code) > MaxEntry {
+	if headSize+int64(len(e.Code)) > s.size {
 		return fmt.Errorf("compiled entry of %d bytes is too large to keep", len(e.Code))
 	}
 	tmp, err := writeTemp(s.dir, s.mac(id, e.Name[:], e.Code), e.Name[:], e.Code)

@@ -70,6 +70,7 @@ const (
 	MaxControl     = 64 << 10         // a CBOR payload: HELLO, READY, LOAD, LOADED
 	MaxFail        = 512 << 10        // a FAIL payload: message, stack and standard error, each cut
 	MaxLogLine     = 64 << 10         // a log line
+	LogLineCost    = 16               // what a log line counts besides its bytes: empty ones are not free
 	MaxChunk       = 1 << 20          // the payload of a BLOB or ENTRY
 	MaxDescription = 1 << 20          // a module's description
 	MaxEntry       = 1 << 30          // a compiled entry as a whole
