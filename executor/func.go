@@ -2,9 +2,13 @@ package executor
 
 import (
 	"cmp"
+	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/sandpool/sandpool/internal/guestabi"
+	"github.com/sandpool/sandpool/internal/wire"
 	"github.com/sandpool/sandpool/serialize"
 	"github.com/sandpool/sandpool/startmethod"
 )
@@ -18,11 +22,34 @@ type Func[In, Out any] struct {
 	Module *serialize.Module
 	// Name is the name the guest registered the function by. Required.
 	Name string
+	// Grants are what the call may use of the host. The zero value is nothing.
+	Grants Grants
+	// Idempotent says that running the call twice does no harm: it may be run again
+	// when its worker dies, see Options.Retries.
+	Idempotent bool
 	// Limits lower what Options.Limits gives a call; zero fields keep it. Asking
 	// for more is an error.
 	Limits Limits
+	// Priority orders the calls of one tenant: higher goes first, equal in the order
+	// of Submit. It is no way past other tenants.
+	Priority int
+	// Pure says that the function's output depends on nothing but its input, so that
+	// a result may come from Options.ResultCache. Errors are never kept. A function
+	// with host functions granted should not be declared Pure unless they are pure too.
+	Pure bool
 	// StartMethod is how a call gets its instance. Empty means the executor's.
 	StartMethod startmethod.Method
+	// Tenant is on whose behalf the call runs. Workers are shared fairly between
+	// tenants, however many calls each has queued, and Options.IsolateTenants keeps
+	// their processes apart. Empty is a tenant like others. At most 256 bytes.
+	Tenant string
+}
+
+// Grants are what a call may use of the host. The zero value grants nothing.
+type Grants struct {
+	// Host names the host functions of Options.Host that the guest may call, at most
+	// 64.
+	Host []string
 }
 
 // A target is a Func without its types, resolved and checked: what a worker binds
@@ -33,6 +60,22 @@ type target struct {
 	method startmethod.Method
 	limits Limits
 	codecs uint32 // as guest/ABI.md has them
+	host   string // names of the host functions granted, sorted, joined by hostSeparator
+
+	tenant     string
+	priority   int
+	idempotent bool
+}
+
+// hostSeparator stands in no name of a host function.
+const hostSeparator = ","
+
+// hostNames lists the host functions granted.
+func (t *target) hostNames() []string {
+	if t.host == "" {
+		return nil
+	}
+	return strings.Split(t.host, hostSeparator)
 }
 
 // resolve checks f against the executor's options.
@@ -43,6 +86,7 @@ func (f Func[In, Out]) resolve(o *Options) (target, error) {
 		method: cmp.Or(f.StartMethod, o.StartMethod),
 		limits: f.Limits.withDefaults(o.Limits),
 		codecs: codecNumber[In]() | codecNumber[Out]()<<8,
+		tenant: f.Tenant, priority: f.Priority, idempotent: f.Idempotent,
 	}
 	if f.Module == nil {
 		return t, &OptionError{"Func.Module", "is nil"}
@@ -53,7 +97,36 @@ func (f Func[In, Out]) resolve(o *Options) (target, error) {
 	if !t.method.Valid() {
 		return t, &OptionError{"Func.StartMethod", "unknown start method " + strconv.Quote(string(t.method))}
 	}
+	if len(f.Tenant) > maxTenant {
+		return t, &OptionError{"Func.Tenant", fmt.Sprintf("%d bytes are more than %d", len(f.Tenant), maxTenant)}
+	}
+	host, err := f.Grants.resolve(o.Host)
+	if err != nil {
+		return t, err
+	}
+	t.host = host
 	return t, t.check(o)
+}
+
+// maxTenant bounds Func.Tenant, in bytes.
+const maxTenant = 256
+
+// resolve checks the grants against what the host has, and returns the names of
+// host functions as a target holds them.
+func (g Grants) resolve(m *HostModule) (string, error) {
+	if len(g.Host) == 0 {
+		return "", nil
+	}
+	if len(g.Host) > wire.MaxHostNames {
+		return "", &OptionError{"Func.Grants.Host", fmt.Sprintf("%d functions are more than %d", len(g.Host), wire.MaxHostNames)}
+	}
+	names := slices.Compact(slices.Sorted(slices.Values(g.Host)))
+	for _, name := range names {
+		if m == nil || m.functions[name].call == nil {
+			return "", &OptionError{"Func.Grants.Host", fmt.Sprintf("Options.Host has no function %s; it has %s", strconv.Quote(name), cmp.Or(strings.Join(m.Names(), ", "), "none"))}
+		}
+	}
+	return strings.Join(names, hostSeparator), nil
 }
 
 // check reports why the target cannot be called at all.
