@@ -16,7 +16,7 @@ func (c *core) dropLocked(w *worker) {
 	w.held = c.dropUnsentLocked(w.held, 1)
 	first, last := -1, -1
 	for i, cl := range w.held {
-		if i > 0 && cl.state == Done {
+		if cl.state == Done && cl.seq != 0 {
 			if first < 0 {
 				first = i
 			}
