@@ -24,10 +24,10 @@ type worker struct {
 	// Of the owner goroutine.
 	conn    *conn
 	slots   slotTable
-	slot    uint32    // of the calls it serves
-	sending []*call   // reused by unsent
-	cold    bool      // the current call had its module loaded
-	yielded time.Time // when the goroutine last let others run
+	slot    uint32      // of the calls it serves
+	sending []callFrame // reused by unsent
+	cold    bool        // the current call had its module loaded
+	yielded time.Time   // when the goroutine last let others run
 
 	// Guarded by core.mu. held are its calls in the order of their turns: the first
 	// is running, the others are handed ahead. One that is done may stay
