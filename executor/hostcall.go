@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"runtime/debug"
 	"strings"
 
@@ -38,10 +39,11 @@ func (w *worker) hostCall(cl *call, h wire.Header, logs *guestLog) error {
 	if int64(h.Slot) > int64(len(granted)) {
 		return fmt.Errorf("worker calls host function %d, which does not exist for it", h.Slot)
 	}
-	output, err := w.callHost(cl, granted[h.Slot-1], payload)
-	if isLoss(err) {
-		return err
+	r, loss := w.callHost(cl, granted[h.Slot-1], payload)
+	if loss != nil {
+		return loss
 	}
+	output, err := r.output, r.err
 	if size := int64(len(output)); err == nil && size > cl.target.limits.Input {
 		err = fmt.Errorf("its output of %d bytes is more than the function's input limit, %d", size, cl.target.limits.Input)
 	}
@@ -56,17 +58,15 @@ func (w *worker) hostCall(cl *call, h wire.Header, logs *guestLog) error {
 // hostFailed in HOSTRET's code says that the payload is an error's text.
 const hostFailed = 1
 
-// isLoss reports whether err is about the worker, not about the host function.
-func isLoss(err error) bool { return errors.Is(err, errCondemned) || errors.Is(err, errIdleDeath) }
-
 // A hostResult is what a host function returned.
 type hostResult struct {
 	output []byte
 	err    error
 }
 
-// callHost runs a host function and waits for it, or for the worker's end.
-func (w *worker) callHost(cl *call, name string, input []byte) ([]byte, error) {
+// callHost runs a host function and waits for it, or for the worker's end, which
+// is the error.
+func (w *worker) callHost(cl *call, name string, input []byte) (r hostResult, loss error) {
 	c := w.core
 	var ctx context.Context
 	c.update(func() {
@@ -78,29 +78,28 @@ func (w *worker) callHost(cl *call, name string, input []byte) ([]byte, error) {
 		c.parkLocked(w)
 	})
 	if ctx == nil {
-		return nil, errCondemned
+		return r, errCondemned
 	}
 	result := make(chan hostResult, 1) // holds 1: nobody may be left to receive
 	fn := c.opts.Host.functions[name].call
 	// It exits when the function returns, which should be when ctx ends. Nobody waits
 	// for it: a function that closes the executor would never return.
 	go func() { result <- c.runHost(ctx, fn, name, input) }()
-	var r hostResult
 	select {
 	case r = <-result:
 	case <-ctx.Done():
-		r.err = errCondemned
+		loss = errCondemned
 	case <-w.conn.p.Exited():
-		r.err = errIdleDeath
+		loss = io.EOF // the call has begun: it is not an idle worker that ended
 	}
 	c.update(func() {
 		w.inHost = false
 		c.parkLocked(w)
 		if w.condemned {
-			r.err = errCondemned
+			loss = errCondemned
 		}
 	})
-	return r.output, r.err
+	return r, loss
 }
 
 // runHost runs a host function and contains its panic.

@@ -339,8 +339,16 @@ func (c *core) againLocked(cl *call) {
 		c.finishLocked(cl, nil, errTaskLost)
 		return
 	}
+	if end := cl.endHost; end != nil { // the next run has host functions of its own
+		cl.hostCtx, cl.endHost = nil, nil
+		c.after = append(c.after, func() { end(errRunAgain) })
+	}
 	c.enqueueLocked(cl, true)
 }
+
+// errRunAgain is the cause of a host function's context when its guest's worker
+// has died and the call is run again.
+var errRunAgain = errors.New("executor: the guest's worker has died")
 
 // errTaskLost ends a task whose worker is gone.
 var errTaskLost = errors.New("worker gone before it could load the module")
