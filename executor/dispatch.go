@@ -146,6 +146,9 @@ func (c *core) handAheadLocked(w *worker) {
 	}
 	ahead := len(w.held) - 1
 	most := min(int(aheadTime/pace), c.opts.Batch, c.queue.size/max(1, c.fleet.busy)+1)
+	if n := c.opts.CallsPerWorker; n > 0 {
+		most = min(most, n-w.calls-1)
+	}
 	if ahead > most/2 {
 		return // few large batches rather than many small ones
 	}
