@@ -41,7 +41,9 @@ func TestHost(t *testing.T) {
 	functions := map[string]hostFunction{
 		"double":  func(_ context.Context, in []byte) ([]byte, error) { return append(in, in...), nil },
 		"nothing": func(context.Context, []byte) ([]byte, error) { return nil, nil },
-		"fails":   func(_ context.Context, in []byte) ([]byte, error) { return []byte("lost"), errors.New("no " + string(in)) },
+		"fails": func(_ context.Context, in []byte) ([]byte, error) {
+			return []byte("lost"), errors.New("no " + string(in))
+		},
 		"longest": func(context.Context, []byte) ([]byte, error) { return nil, errors.New(failure) },
 		"eof":     func(context.Context, []byte) ([]byte, error) { return nil, io.EOF },
 		"panics":  func(context.Context, []byte) ([]byte, error) { panic("at\nthe disco") },
