@@ -39,24 +39,20 @@ func (w *worker) hostCall(cl *call, h wire.Header, logs *guestLog) error {
 	if int64(h.Slot) > int64(len(granted)) {
 		return fmt.Errorf("worker calls host function %d, which does not exist for it", h.Slot)
 	}
-	r, loss := w.callHost(cl, granted[h.Slot-1], payload)
-	if loss != nil {
-		return loss
-	}
-	output, err := r.output, r.err
-	if size := int64(len(output)); err == nil && size > cl.target.limits.Input {
-		err = fmt.Errorf("its output of %d bytes is more than the function's input limit, %d", size, cl.target.limits.Input)
-	}
+	r, err := w.callHost(cl, granted[h.Slot-wire.HostFirst], payload)
 	if err != nil {
-		answer.Code = hostFailed
-		text := strings.ToValidUTF8(err.Error(), "\uFFFD")
-		output = []byte(text[:min(len(text), maxHostError)])
+		return err
 	}
-	return w.conn.w.Write(answer, output)
+	if size := int64(len(r.output)); r.err == nil && size > cl.target.limits.Input {
+		r.err = fmt.Errorf("its output of %d bytes is more than the function's input limit, %d", size, cl.target.limits.Input)
+	}
+	if r.err != nil {
+		answer.Code = wire.HostFailed
+		text := strings.ToValidUTF8(r.err.Error(), "\uFFFD")
+		r.output = []byte(text[:min(len(text), maxHostError)])
+	}
+	return w.conn.w.Write(answer, r.output)
 }
-
-// hostFailed in HOSTRET's code says that the payload is an error's text.
-const hostFailed = 1
 
 // A hostResult is what a host function returned.
 type hostResult struct {
@@ -65,8 +61,8 @@ type hostResult struct {
 }
 
 // callHost runs a host function and waits for it, or for the worker's end, which
-// is the error.
-func (w *worker) callHost(cl *call, name string, input []byte) (r hostResult, loss error) {
+// is its error.
+func (w *worker) callHost(cl *call, name string, input []byte) (r hostResult, err error) {
 	c := w.core
 	var ctx context.Context
 	c.update(func() {
@@ -88,18 +84,18 @@ func (w *worker) callHost(cl *call, name string, input []byte) (r hostResult, lo
 	select {
 	case r = <-result:
 	case <-ctx.Done():
-		loss = errCondemned
+		err = errCondemned
 	case <-w.conn.p.Exited():
-		loss = io.EOF // the call has begun: it is not an idle worker that ended
+		err = io.EOF // what a plain death is, elsewhere
 	}
 	c.update(func() {
 		w.inHost = false
 		c.parkLocked(w)
 		if w.condemned {
-			loss = errCondemned
+			err = errCondemned
 		}
 	})
-	return r, loss
+	return r, err
 }
 
 // runHost runs a host function and contains its panic.
