@@ -39,7 +39,8 @@ type worker struct {
 	out        bool // of service: it gets no call any more
 	condemned  bool // being killed
 	retired    bool // being sent home
-	bound      bool // it has served domain
+	bound      bool // it serves domain, since boundAt
+	boundAt    time.Time
 	domain     string
 	modules    map[[sha256.Size]byte]struct{} // that the process has loaded
 	stock      *module                        // that it was last told to load as a standby
