@@ -33,7 +33,7 @@ func (w *worker) hostCall(cl *call, h wire.Header, logs *guestLog) error {
 		if err := logs.write(h, payload); err != nil {
 			return err
 		}
-		return w.conn.w.Write(answer, nil)
+		return w.returnFromHost(answer, nil)
 	}
 	granted := cl.target.hostNames()
 	if int64(h.Slot) > int64(len(granted)) {
@@ -51,7 +51,18 @@ func (w *worker) hostCall(cl *call, h wire.Header, logs *guestLog) error {
 		text := strings.ToValidUTF8(r.err.Error(), "\uFFFD")
 		r.output = []byte(text[:min(len(text), maxHostError)])
 	}
-	return w.conn.w.Write(answer, r.output)
+	return w.returnFromHost(answer, r.output)
+}
+
+// returnFromHost lets the guest go on. Until then the worker cannot begin another
+// call, and must have heard of those it is not to begin any more.
+func (w *worker) returnFromHost(answer wire.Header, output []byte) error {
+	for w.owesAnswer() {
+		if err := w.readRevoked(); err != nil {
+			return err
+		}
+	}
+	return w.conn.w.Write(answer, output)
 }
 
 // A hostResult is what a host function returned.
