@@ -95,12 +95,19 @@ func (w *worker) callHost(cl *call, name string, input []byte) (r hostResult, er
 	// It exits when the function returns, which should be when ctx ends. Nobody waits
 	// for it: a function that closes the executor would never return.
 	go c.runHost(ctx, fn, name, input, result)
-	select {
-	case r = <-result:
-	case <-ctx.Done():
-		err = errCondemned
-	case <-w.conn.p.Exited():
-		err = io.EOF // what a plain death is, elsewhere
+	for waiting := true; waiting && err == nil; {
+		select {
+		case r = <-result:
+			waiting = false
+		case <-ctx.Done():
+			err = errCondemned
+		case <-w.conn.p.Exited():
+			err = io.EOF // what a plain death is, elsewhere
+		case <-w.wake:
+			if w.owesAnswer() { // it comes at once, also while the guest waits for us
+				err = w.readRevoked()
+			}
+		}
 	}
 	c.update(func() {
 		w.inHost = false

@@ -95,6 +95,7 @@ func (c *core) revokeLocked(w *worker, first, last int) {
 		// A failure is the process's end, of which the owner hears by itself.
 		_ = w.conn.p.Control(h.AppendTo(nil))
 	})
+	w.poke() // its owner may be waiting for a host function
 }
 
 // owesAnswer reports whether the worker has a REVOKE to answer.
@@ -104,7 +105,8 @@ func (w *worker) owesAnswer() bool {
 	return w.revoking
 }
 
-// readRevoked reads the answer to a REVOKE while the worker runs no call.
+// readRevoked reads the answer to a REVOKE while the worker runs no call, or waits
+// for a host function.
 func (w *worker) readRevoked() error {
 	h, err := w.conn.r.Next(wire.Limits{{Type: wire.TypeRevoked, Max: 0}})
 	if err != nil {
@@ -144,8 +146,8 @@ func (w *worker) revoked(h wire.Header, cl *call) (gone bool, err error) {
 			check = c.proceedLocked(w)
 		}
 		c.dropLocked(w)
-		if len(w.held) > 1 { // the tick may have passed the worker over meanwhile
-			c.wakeLocked(w.began.Add(stallAfter))
+		if len(w.held) > 1 && !w.revoking {
+			c.wakeLocked(w.began.Add(stallAfter)) // a stall in the meantime was passed over
 		}
 	})
 	if check && err == nil {

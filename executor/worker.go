@@ -283,9 +283,9 @@ func (w *worker) leave(err error) {
 	})
 	exit := w.conn.lastWords(c, err)
 	c.update(func() {
+		defer delete(c.fleet.all, w) // at last: what breaks the executor ends its call too
 		w.disarmLocked()
 		c.dropTasksLocked(w)
-		delete(c.fleet.all, w)
 		if killed {
 			c.stats.WorkersKilled++
 			c.settleLossLocked(w, nil)
