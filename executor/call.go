@@ -33,14 +33,17 @@ func (s State) String() string {
 	}
 }
 
-// A Usage is what a call took.
+// A Usage is what a call took. Where a call was given to several workers, one after
+// another, it speaks of the last.
 type Usage struct {
-	Queue       time.Duration      // from Submit until a worker had it
+	Queue       time.Duration      // from Submit until the worker began it
 	Run         time.Duration      // in the guest, from its instance's start to its answer; 0 unless it succeeded
 	Memory      int64              // peak size of the instance's linear memory in bytes; 0 unless it succeeded
+	Attempts    int                // how many workers began it; 0 if none did
 	Worker      int                // the worker's number in its executor, counted from 1; 0 if no worker had it
 	PID         int                // the worker's process
 	Cold        bool               // the worker had to load the module first
+	Cached      bool               // the result is one of an earlier call of a Pure function
 	StartMethod startmethod.Method // how it got its instance
 }
 

@@ -18,6 +18,18 @@ var (
 	// those that Close ends.
 	ErrShutdown = errors.New("executor: shut down")
 
+	// ErrQueueFull is the error of calls for which Options.MaxPending or
+	// TenantPending leaves no room.
+	ErrQueueFull = errors.New("executor: queue full")
+
+	// ErrMaxDepth is the error of calls that nest deeper than Options.MaxDepth.
+	ErrMaxDepth = errors.New("executor: calls nest too deep")
+
+	// ErrBroken is wrapped by the error of every call of an executor that is broken:
+	// by the death of a worker under [Break], or by a panic in the executor itself.
+	// Close it and make another; a [Reusable] does so by itself.
+	ErrBroken = errors.New("executor: broken")
+
 	// ErrNoWorkerHook is New's error in a program that cannot be its own worker,
 	// where starting one would run the program's main again instead.
 	ErrNoWorkerHook = errors.New("executor: this program has no worker hook: call wasmworker.Main() first in main, " +

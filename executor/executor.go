@@ -29,10 +29,10 @@ func New(opts *Options) (*Executor, error) {
 	if o.WorkerPath == "" && !proc.Hooked() {
 		return nil, ErrNoWorkerHook
 	}
-	o = o.withDefaults()
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
+	o = o.withDefaults()
 	e := &Executor{core: newCore(o)}
 	// Calls that are not done keep the handle reachable, so nothing is cut off.
 	runtime.AddCleanup(e, func(c *core) { c.stop(closed) }, e.core)

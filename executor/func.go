@@ -18,11 +18,34 @@ type Func[In, Out any] struct {
 	Module *serialize.Module
 	// Name is the name the guest registered the function by. Required.
 	Name string
+	// Grants are what the call may use of the host. The zero value is nothing.
+	Grants Grants
+	// Idempotent says that running the call twice does no harm: it may be run again
+	// when its worker dies, see Options.Retries.
+	Idempotent bool
 	// Limits lower what Options.Limits gives a call; zero fields keep it. Asking
 	// for more is an error.
 	Limits Limits
+	// Priority orders the calls of one tenant: higher goes first, equal in the order
+	// of Submit. It is no way past other tenants.
+	Priority int
+	// Pure says that the function's output depends on nothing but its input, so that
+	// a result may come from Options.ResultCache. Errors are never kept. A function
+	// with host functions granted should not be declared Pure unless they are pure too.
+	Pure bool
 	// StartMethod is how a call gets its instance. Empty means the executor's.
 	StartMethod startmethod.Method
+	// Tenant is on whose behalf the call runs. Workers are shared fairly between
+	// tenants, however many calls each has queued, and Options.IsolateTenants keeps
+	// their processes apart. Empty is a tenant like others. At most 256 bytes.
+	Tenant string
+}
+
+// Grants are what a call may use of the host. The zero value grants nothing.
+type Grants struct {
+	// Host names the host functions of Options.Host that the guest may call, at most
+	// 64.
+	Host []string
 }
 
 // A target is a Func without its types, resolved and checked: what a worker binds

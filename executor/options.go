@@ -1,26 +1,54 @@
 package executor
 
 import (
-	"cmp"
-	"errors"
-	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
-	"runtime"
-	"strconv"
+	"time"
 
 	"github.com/sandpool/sandpool/startmethod"
 )
 
 // Options configure an executor. A nil *Options, like the zero value, asks for
-// the defaults throughout. New copies them.
+// the defaults throughout; in a number zero is the default and a negative value
+// turns the thing off where that makes sense. New copies them.
 type Options struct {
+	// Batch is the most calls that are handed to a worker ahead of its answers, so
+	// that it never waits between short calls. It is used for calls of the same
+	// function that have taken a fraction of a millisecond each; one that turns out to
+	// be slow gives those behind it back. Zero means 64, negative none.
+	Batch int
+
+	// BlockWhenFull makes Submit wait for room in a queue that MaxPending or
+	// TenantPending bounds, until its ctx ends, instead of failing the call with
+	// [ErrQueueFull].
+	BlockWhenFull bool
+
 	// CacheDir is the directory that keeps compiled modules between runs. It must
 	// be private to the user. Empty means "sandpool" in the user's cache
 	// directory; [NoCacheDir] keeps compiled modules in memory only. A directory
 	// that cannot be used is reported to Logger and does without.
 	CacheDir string
+
+	// CallsPerWorker is how many calls a worker serves before it is replaced. Zero
+	// means 10 000, negative no bound; 1 gives every call a process of its own.
+	CallsPerWorker int
+
+	// CrashPolicy is what the death of a worker means for the other calls.
+	CrashPolicy CrashPolicy
+
+	// Env is added to the environment that worker processes start with, each entry
+	// "key=value": settings of the Go runtime and of package initialisation in
+	// WorkerPath. Workers clear it before they read anything of a guest; guests see
+	// none of it. GOMAXPROCS and SANDPOOL_WORKER cannot be set here.
+	Env []string
+
+	// GOMAXPROCS is how many threads of a worker run Go code at a time. Zero means 2,
+	// which is also the least: while one runs the guest, another has to hear the host.
+	// Guests are single-threaded, so that more hardly ever helps.
+	GOMAXPROCS int
+
+	// GrowthCheck is how often, at most, a worker's memory is looked at for
+	// WorkerGrowth. Zero means one second.
+	GrowthCheck time.Duration
 
 	// GuestLog receives what guests log and print: one record a line, with the
 	// attributes func, module and worker, and stream for lines of the standard
@@ -28,6 +56,22 @@ type Options struct {
 	// goroutine: while it blocks the guest waits, and Close waits too, so it must not
 	// call Close or Shutdown. Control characters in messages are escaped.
 	GuestLog *slog.Logger
+
+	// Host holds the host functions that Func.Grants may name. Nil has none.
+	Host *HostModule
+
+	// IdleTimeout is how long a worker may be idle before it is sent home. Zero
+	// means one minute, in a [Reusable] ten seconds; negative keeps workers.
+	IdleTimeout time.Duration
+
+	// Initializer runs once in every new instance, before its call. The zero value
+	// is none.
+	Initializer Initializer
+
+	// IsolateTenants keeps tenants apart: a worker that has served one is never
+	// given a call of another, and results are cached apart. Auto, the zero value, means On; Off lets
+	// tenants share workers, each call still in an instance of its own.
+	IsolateTenants Switch
 
 	// Limits are what each call gets, and the most a Func may ask for.
 	Limits Limits
@@ -37,56 +81,119 @@ type Options struct {
 	// Shutdown.
 	Logger *slog.Logger
 
+	// MaxDepth is how deep calls may nest: a host function that submits a call makes
+	// it one deeper than its own, which counts 1. Zero means 10; negative sets no
+	// bound but the budget of 1000 nested calls that a call and all below it share.
+	MaxDepth int
+
+	// MaxPending is the most calls that wait for a worker at a time; see
+	// BlockWhenFull. Nested calls do not count. Zero means no bound.
+	MaxPending int
+
+	// MinWorkers is how many workers are kept when there is nothing to do. New
+	// starts them in the background. Zero means none; it cannot be more than Workers.
+	MinWorkers int
+
+	// Name appears in the names of worker processes ("sandpool-NAME-worker-1") and
+	// in log records. At most 32 bytes of A–Z a–z 0–9 _ - . may be used.
+	Name string
+
+	// Replace is what a [Reusable] does with the old executor when these options
+	// replace it. It is not compared.
+	Replace Replacement
+
+	// ResultCache is how many bytes of results are kept of functions that are
+	// declared [Func.Pure]. Zero means 64 MiB, negative none.
+	ResultCache int64
+
+	// Retries is how often a call that is declared [Func.Idempotent] is run again
+	// after its worker has died. Zero means 2, negative never.
+	Retries int
+
+	// Standby is how many spare workers are kept besides Workers, started and with
+	// the most used module loaded, to take over at once where a worker is lost or has
+	// to be replaced. New starts them in the background. Zero means none.
+	Standby int
+
 	// StartMethod is how calls get their instance unless their Func says. Empty
 	// means startmethod.Default.
 	StartMethod startmethod.Method
+
+	// TenantPending is the most calls of one tenant that wait for a worker at a time,
+	// as MaxPending is of all. Zero means no bound.
+	TenantPending int
+
+	// TenantWorkers is the most workers that serve one tenant at a time. Zero means
+	// no bound: tenants share the workers fairly, and one that is alone gets them all.
+	TenantWorkers int
+
+	// WorkerAge is how long a worker serves before it is replaced. Zero means ten
+	// minutes, negative no bound.
+	WorkerAge time.Duration
+
+	// WorkerGrowth is how much a worker's resident memory may grow, in bytes, over
+	// what it was after the last module was loaded. A worker that stays above it
+	// after a garbage collection is replaced (loky's leak guard). Zero means 300 MB,
+	// negative no bound. Linux only.
+	WorkerGrowth int64
 
 	// WorkerPath is the program to start as worker; it must call wasmworker.Main
 	// and be built with the same version of Sandpool. Empty means this program.
 	WorkerPath string
 
-	// Workers is the most worker processes at a time, not counting those that have
-	// been killed and are about to end. Zero means one for each
-	// CPU this process may use, as runtime.GOMAXPROCS counts them. Negative is an
-	// error, and so is more than 2000: each busy worker holds one thread of the
-	// host.
+	// Workers is the most worker processes that serve calls at a time, not counting
+	// those that have been killed and are about to end, nor those whose call waits for
+	// nested ones. Zero means [CPUCount]. Negative is an error, and so is more than
+	// 2000: each busy worker holds one thread of the host.
 	Workers int
 }
 
 // NoCacheDir as [Options.CacheDir] keeps nothing on disk.
 const NoCacheDir = "none"
 
-// maxWorkers bounds Options.Workers.
-const maxWorkers = 2000
+// A Switch turns something on or off, or leaves the choice to the executor.
+type Switch int
 
-// withDefaults returns a copy with every zero field filled in.
-func (o Options) withDefaults() Options {
-	o.Workers = cmp.Or(o.Workers, runtime.GOMAXPROCS(0))
-	o.StartMethod = cmp.Or(o.StartMethod, startmethod.Default)
-	o.Limits = o.Limits.withDefaults(defaultLimits)
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if o.GuestLog == nil {
-		o.GuestLog = slog.New(slog.DiscardHandler)
-	}
-	if o.CacheDir == "" {
-		o.CacheDir = NoCacheDir
-		if dir, err := os.UserCacheDir(); err == nil {
-			o.CacheDir = filepath.Join(dir, "sandpool")
-		}
-	}
-	return o
-}
+// The positions of a Switch.
+const (
+	Off  Switch = iota - 1
+	Auto        // as the option says; the zero value
+	On
+)
 
-// validate reports every field that makes no sense.
-func (o Options) validate() error {
-	var errs []error
-	if o.Workers < 0 || o.Workers > maxWorkers {
-		errs = append(errs, &OptionError{"Options.Workers", fmt.Sprintf("%d is not between 1 and %d, nor 0 for the default", o.Workers, maxWorkers)})
-	}
-	if !o.StartMethod.Valid() {
-		errs = append(errs, &OptionError{"Options.StartMethod", "unknown start method " + strconv.Quote(string(o.StartMethod))})
-	}
-	return errors.Join(errs...)
+// A CrashPolicy is what the death of a worker process means.
+type CrashPolicy int
+
+const (
+	// Contain fails the call that the worker was running and no other; the worker is
+	// replaced. It is the zero value.
+	Contain CrashPolicy = iota
+	// Break is loky's rule: the death of any worker, also of an idle one, breaks the
+	// executor. Every call fails with an error that wraps [ErrBroken] and the
+	// *WorkerError, also those that come later. Workers that the executor
+	// kills itself, at a deadline say, do not count.
+	Break
+)
+
+// A Replacement is what becomes of an executor that a [Reusable] replaces.
+type Replacement int
+
+const (
+	// Drain lets its calls come to their end, in the background. It is the zero value.
+	Drain Replacement = iota
+	// Kill ends its calls with [ErrShutdown].
+	Kill
+)
+
+// An Initializer is a function that every new instance runs once before its
+// call, to set it up. The module must register it as it does others, and a module
+// that does not cannot be called. Its time counts as the call's. When it
+// fails, so does the call, with a [*StartError] of stage "initializer" that wraps the
+// *GuestError.
+type Initializer struct {
+	// Name is the registered name. Empty means no initializer.
+	Name string
+	// Input is what it is called with: []byte as it is, nil as CBOR's null,
+	// everything else encoded as CBOR. At most 1 MiB.
+	Input any
 }

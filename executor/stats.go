@@ -4,10 +4,14 @@ import "slices"
 
 // Stats are an executor's figures at one moment.
 type Stats struct {
-	Workers int // worker processes, starting ones included
-	Idle    int // of these, waiting for calls
-	Running int // calls that a worker holds
-	Queued  int // calls that wait for a worker or for their module
+	ID      uint64 // counts the executors that a Reusable has started, from 1; 1 for New's
+	Limit   int    // Options.Workers, as resized
+	Workers int    // worker processes that serve or start, without Standby
+	Idle    int    // of these, waiting for calls
+	Running int    // calls that a worker is running
+	Parked  int    // of these, waiting for calls that they have submitted themselves
+	Queued  int    // calls that wait for a worker or for their module
+	Standby int    // spare workers that are ready
 
 	Submitted uint64 // calls taken in
 	Succeeded uint64 // calls done with a result
@@ -16,8 +20,11 @@ type Stats struct {
 	WorkersStarted uint64 // processes that came up
 	WorkersKilled  uint64 // of these, killed by the executor: at a deadline, for a call's end, by Close
 	WorkersDied    uint64 // of these, lost: they ended by themselves, were killed from outside or broke the protocol
+	WorkersRetired uint64 // of these, sent home: idle for long, recycled, too many after Resize, or at Shutdown
+	Retried        uint64 // times that an idempotent call was run again after its worker had died
 	Compiled       uint64 // modules compiled
 	CacheHits      uint64 // modules whose compiled code was on disk
+	ResultHits     uint64 // calls of Pure functions whose result was known
 
 	// Sandbox lists the mechanisms in force in the last worker that came up,
 	// SandboxMissing those that are not and why ("name: reason").

@@ -1,0 +1,168 @@
+package executor
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sandpool/sandpool/internal/guestabi"
+	"github.com/sandpool/sandpool/internal/proc"
+	"github.com/sandpool/sandpool/startmethod"
+)
+
+// Bounds and defaults of Options.
+const (
+	maxWorkers        = 2000 // Workers, and processes in all
+	maxBatch          = 256
+	maxName           = 32
+	maxInitializer    = 1 << 20
+	maxGOMAXPROCS     = 64
+	defaultBatch      = 64
+	defaultCalls      = 10_000
+	defaultAge        = 10 * time.Minute
+	defaultIdle       = time.Minute
+	defaultReusedIdle = 10 * time.Second
+	defaultGrowth     = 300_000_000 // loky's _MAX_MEMORY_LEAK_SIZE
+	defaultCheck      = time.Second // loky's _MEMORY_LEAK_CHECK_DELAY
+	defaultDepth      = 10          // loky's LOKY_MAX_DEPTH
+	defaultRetries    = 2
+	defaultResults    = 64 << 20
+	minGOMAXPROCS     = 2
+)
+
+// withDefaults returns a copy with every zero field filled in and off spelled 0,
+// but for Retries and Batch, where it is -1.
+func (o Options) withDefaults() Options {
+	o.Env = slices.Clone(o.Env)
+	o.Workers = cmp.Or(o.Workers, CPUCount())
+	o.StartMethod = cmp.Or(o.StartMethod, startmethod.Default)
+	o.Limits = o.Limits.withDefaults(defaultLimits)
+	o.Batch = cmp.Or(o.Batch, defaultBatch)
+	o.CallsPerWorker = orOff(o.CallsPerWorker, defaultCalls)
+	o.WorkerAge = orOff(o.WorkerAge, defaultAge)
+	o.IdleTimeout = orOff(o.IdleTimeout, defaultIdle)
+	o.WorkerGrowth = orOff(o.WorkerGrowth, defaultGrowth)
+	o.GrowthCheck = cmp.Or(o.GrowthCheck, defaultCheck)
+	o.MaxDepth = orOff(o.MaxDepth, defaultDepth)
+	o.Retries = cmp.Or(o.Retries, defaultRetries)
+	o.ResultCache = orOff(o.ResultCache, defaultResults)
+	o.GOMAXPROCS = cmp.Or(o.GOMAXPROCS, minGOMAXPROCS)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Name != "" {
+		o.Logger = o.Logger.With("executor", o.Name)
+	}
+	if o.GuestLog == nil {
+		o.GuestLog = slog.New(slog.DiscardHandler)
+	}
+	if o.CacheDir == "" {
+		o.CacheDir = NoCacheDir
+		if dir, err := os.UserCacheDir(); err == nil {
+			o.CacheDir = filepath.Join(dir, "sandpool")
+		}
+	}
+	return o
+}
+
+// orOff resolves a field whose zero value is the default and whose negative
+// values turn it off.
+func orOff[T ~int | ~int64](v, base T) T { return max(0, cmp.Or(v, base)) }
+
+// validate reports every field that makes no sense.
+func (o *Options) validate() error {
+	var errs []error
+	wrong := func(option, format string, args ...any) {
+		errs = append(errs, &OptionError{"Options." + option, fmt.Sprintf(format, args...)})
+	}
+	for _, f := range []struct {
+		name          string
+		value         int
+		least, most   int
+		zeroIsDefault bool
+	}{
+		{"Workers", o.Workers, 0, maxWorkers, true},
+		{"MinWorkers", o.MinWorkers, 0, maxWorkers, false},
+		{"Standby", o.Standby, 0, maxWorkers, false},
+		{"MaxPending", o.MaxPending, 0, 1 << 30, false},
+		{"TenantPending", o.TenantPending, 0, 1 << 30, false},
+		{"TenantWorkers", o.TenantWorkers, 0, maxWorkers, false},
+		{"Batch", max(o.Batch, 0), 0, maxBatch, true},
+	} {
+		if f.value < f.least || f.value > f.most {
+			wrong(f.name, "%d is not between %d and %d", f.value, f.least, f.most)
+		}
+	}
+	if g := o.GOMAXPROCS; g != 0 && (g < minGOMAXPROCS || g > maxGOMAXPROCS) {
+		wrong("GOMAXPROCS", "%d is not between %d and %d: a worker needs a thread for the guest and one to hear the host", g, minGOMAXPROCS, maxGOMAXPROCS)
+	}
+	if workers := cmp.Or(o.Workers, CPUCount()); o.MinWorkers > workers {
+		wrong("MinWorkers", "%d is more than the %d of Options.Workers", o.MinWorkers, workers)
+	}
+	if o.StartMethod != "" && !o.StartMethod.Valid() {
+		wrong("StartMethod", "unknown start method %s", strconv.Quote(string(o.StartMethod)))
+	}
+	if o.GrowthCheck < 0 {
+		wrong("GrowthCheck", "%v is negative", o.GrowthCheck)
+	}
+	if o.CrashPolicy < Contain || o.CrashPolicy > Break {
+		wrong("CrashPolicy", "%d is none of Contain and Break", o.CrashPolicy)
+	}
+	if o.Replace < Drain || o.Replace > Kill {
+		wrong("Replace", "%d is none of Drain and Kill", o.Replace)
+	}
+	if o.IsolateTenants < Off || o.IsolateTenants > On {
+		wrong("IsolateTenants", "%d is none of Off, Auto and On", o.IsolateTenants)
+	}
+	if reason := checkExecutorName(o.Name); reason != "" {
+		wrong("Name", "%s", reason)
+	}
+	for i, entry := range o.Env {
+		if reason := checkEnv(entry); reason != "" {
+			wrong("Env", "entry %d: %s", i, reason)
+		}
+	}
+	if o.Initializer.Name != "" {
+		if err := guestabi.CheckName(o.Initializer.Name); err != nil {
+			wrong("Initializer.Name", "%v", err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// checkExecutorName reports what is wrong with Options.Name.
+func checkExecutorName(name string) string {
+	if len(name) > maxName {
+		return fmt.Sprintf("%d bytes are more than %d", len(name), maxName)
+	}
+	for _, r := range name {
+		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+		if !letter && !strings.ContainsRune("_-.", r) {
+			return strconv.Quote(name) + " has characters other than A–Z a–z 0–9 _ - ."
+		}
+	}
+	return ""
+}
+
+// checkEnv reports what is wrong with an entry of Options.Env.
+func checkEnv(entry string) string {
+	key, _, ok := strings.Cut(entry, "=")
+	switch {
+	case !ok || key == "":
+		return strconv.Quote(entry) + ` is not "key=value"`
+	case strings.ContainsRune(entry, 0):
+		return "contains a NUL byte"
+	case key == proc.Marker:
+		return key + " is how workers are recognised"
+	case key == "GOMAXPROCS":
+		return "use Options.GOMAXPROCS"
+	}
+	return ""
+}
