@@ -1,0 +1,20 @@
+package parity_test
+
+import "os"
+
+func alive(pid int) bool {
+	p, err := os.FindProcess(pid)
+	return err == nil && p.Release() == nil
+}
+
+// kill ends a process without asking it.
+func kill(pid int) error {
+	p, err := os.FindProcess(pid)
+	if err != nil {
+		return err
+	}
+	return p.Kill()
+}
+
+// terminate is kill where there are no signals.
+func terminate(pid int) error { return kill(pid) }
