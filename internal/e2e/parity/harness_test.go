@@ -3,10 +3,6 @@ package parity_test
 import (
 	"context"
 	"errors"
-	"fmt"
-	"log/slog"
-	"os"
-	"sync"
 	"testing"
 	"time"
 
@@ -16,13 +12,12 @@ import (
 	"github.com/sandpool/sandpool/executor"
 	"github.com/sandpool/sandpool/internal/census"
 	"github.com/sandpool/sandpool/internal/guesttest"
-	"github.com/sandpool/sandpool/serialize"
 	"github.com/sandpool/sandpool/startmethod"
 	"github.com/sandpool/sandpool/wasmworker"
 )
 
 func TestMain(m *testing.M) {
-	reportEnviron()
+	prepareWorker()
 	wasmworker.Main()
 	if runHost() {
 		return
@@ -33,7 +28,8 @@ func TestMain(m *testing.M) {
 // hang is how long a test waits for what must happen.
 const hang = 2 * time.Minute
 
-// options fills in what an executor of these tests needs.
+// options fills in what an executor of these tests needs. Calls have no wall
+// limit, so that an endless one ends by what the test does or not at all.
 func options(t *testing.T, o executor.Options) executor.Options {
 	t.Helper()
 	if o.CacheDir == "" {
@@ -44,6 +40,9 @@ func options(t *testing.T, o executor.Options) executor.Options {
 	}
 	if o.WorkerPath == "" && raceEnabled {
 		o.WorkerPath = guesttest.Worker(t)
+	}
+	if o.Limits.Wall == 0 {
+		o.Limits.Wall = -1
 	}
 	return o
 }
@@ -70,164 +69,15 @@ func eachMethod(t *testing.T, run func(t *testing.T, method startmethod.Method))
 	}
 }
 
-// raw is a function from bytes to bytes.
-type raw = executor.Func[[]byte, []byte]
-
-// future is a raw call's.
-type future = executor.Future[[]byte]
-
-// fixture is the Go guest with a function for everything. It takes a second to
-// compile where the start method is Fresh.
-func fixture(t *testing.T) *serialize.Module {
+// ended returns a context that has ended, by errOver.
+func ended(t *testing.T) context.Context {
 	t.Helper()
-	m, err := serialize.LoadModule(guesttest.Build(t, "fixture"))
-	require.NoError(t, err)
-	return m
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(errOver)
+	return ctx
 }
 
-func tiny(t *testing.T, name string, wasm []byte) *serialize.Module {
-	t.Helper()
-	m, err := serialize.NewModule(name, wasm)
-	require.NoError(t, err)
-	return m
-}
-
-// tinyFunc is the only function of a tiny module, which has the module's name.
-func tinyFunc(t *testing.T, name string, wasm []byte) raw {
-	t.Helper()
-	return raw{Module: tiny(t, name, wasm), Name: name}
-}
-
-// echoFunc returns its input.
-func echoFunc(t *testing.T) raw {
-	t.Helper()
-	return tinyFunc(t, "echo", guesttest.TinyEcho())
-}
-
-// trapFunc fails.
-func trapFunc(t *testing.T) raw {
-	t.Helper()
-	return tinyFunc(t, "trap", guesttest.TinyTrap())
-}
-
-// spinFunc never returns. A holder's function does not either, and says when it
-// has begun.
-func spinFunc(t *testing.T) raw {
-	t.Helper()
-	return tinyFunc(t, "spin", guesttest.TinySpin())
-}
-
-// lines is a slog.Handler that hands on each record it is given.
-type lines chan slog.Record
-
-func (l lines) Handle(_ context.Context, r slog.Record) error {
-	l <- r
-	return nil
-}
-
-func (lines) Enabled(context.Context, slog.Level) bool { return true }
-
-func (l lines) WithAttrs([]slog.Attr) slog.Handler { return l }
-
-func (l lines) WithGroup(string) slog.Handler { return l }
-
-// A holder is a guest that says that it has begun and then never returns. It is
-// heard by executors that have its log.
-type holder struct {
-	fn    raw
-	log   *slog.Logger // for Options.GuestLog
-	lines lines
-}
-
-// newHold returns a holder for executors that the test makes itself.
-func newHold(t *testing.T) *holder {
-	t.Helper()
-	guest := guesttest.NewTiny()
-	body := new(guesttest.Code).I32(0).Append(guest.Text("begun")).Call(guest.Log).Loop().Br(0).End().Unreachable()
-	l := make(lines, 1000) // more calls than a test has begin
-	return &holder{
-		fn:  tinyFunc(t, "hold", guest.Finish("hold", [2]uint32{1, 1}, nil, body)),
-		log: slog.New(l), lines: l,
-	}
-}
-
-// newHolder returns a holder and an executor that hears it.
-func newHolder(t *testing.T, o executor.Options) (*executor.Executor, *holder) {
-	t.Helper()
-	h := newHold(t)
-	o.GuestLog = h.log
-	return newExecutor(t, o), h
-}
-
-// begun waits until the guest of one more call runs.
-func (h *holder) begun(t *testing.T) {
-	t.Helper()
-	select {
-	case <-h.lines:
-	case <-time.After(hang):
-		t.Fatal("the guest does not begin")
-	}
-}
-
-// A gate is a guest that returns its input once the test opens the gate: a call
-// that takes as long as the test wants, and no processor time. Its executor is its
-// own.
-type gate struct {
-	fn     raw
-	begins lines
-	opened chan struct{}
-	once   sync.Once
-}
-
-// Handle holds the guest's log line, and so the guest, at the gate.
-func (g *gate) Handle(ctx context.Context, r slog.Record) error {
-	if err := g.begins.Handle(ctx, r); err != nil {
-		return err
-	}
-	<-g.opened
-	return nil
-}
-
-func (*gate) Enabled(context.Context, slog.Level) bool { return true }
-
-func (g *gate) WithAttrs([]slog.Attr) slog.Handler { return g }
-
-func (g *gate) WithGroup(string) slog.Handler { return g }
-
-// newGate returns a gate and the executor that it works in. The gate opens when
-// the test ends, if not before: until then the executor cannot be closed while a
-// call is at the gate.
-func newGate(t *testing.T, o executor.Options) (*executor.Executor, *gate) {
-	t.Helper()
-	guest := guesttest.NewTiny()
-	const n = 3 // the first local after the parameters
-	body := new(guesttest.Code).
-		I32(0).Append(guest.Text("begun")).Call(guest.Log).
-		I32(0).I32(0).I32(1 << 10).Call(guest.Read).Set(n).
-		I32(0).Get(n).Call(guest.Write).I32(0)
-	g := &gate{
-		fn:     tinyFunc(t, "gate", guest.Finish("gate", [2]uint32{1, 1}, []guesttest.ValueType{guesttest.I32}, body)),
-		begins: make(lines, 1000), // more calls than a test has begin
-		opened: make(chan struct{}),
-	}
-	o.GuestLog = slog.New(g)
-	ex := newExecutor(t, o)
-	t.Cleanup(g.open)
-	return ex, g
-}
-
-// begun waits until one more call is at the gate.
-func (g *gate) begun(t *testing.T) {
-	t.Helper()
-	select {
-	case <-g.begins:
-	case <-time.After(hang):
-		t.Fatal("no call gets to the gate")
-	}
-}
-
-// open lets every call through, now and later.
-func (g *gate) open() { g.once.Do(func() { close(g.opened) }) }
+var errOver = errors.New("over before it began")
 
 // call submits and waits.
 func call[In, Out any](t *testing.T, ex *executor.Executor, fn executor.Func[In, Out], in In) (Out, error) {
@@ -254,6 +104,21 @@ func wait[T any](t *testing.T, f *executor.Future[T]) (T, error) {
 	return f.Wait(t.Context())
 }
 
+// returns runs f, which must not hang.
+func returns(t *testing.T, what string, f func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	select {
+	case <-done:
+	case <-time.After(hang):
+		t.Fatal(what + " hangs")
+	}
+}
+
 // running waits until a worker has the call and returns the worker's process.
 func running[T any](t *testing.T, f *executor.Future[T]) int {
 	t.Helper()
@@ -263,9 +128,11 @@ func running[T any](t *testing.T, f *executor.Future[T]) int {
 }
 
 // processGone waits until no process has the number.
-func processGone(t *testing.T, pid int) {
+func processGone(t *testing.T, pids ...int) {
 	t.Helper()
-	require.Eventually(t, func() bool { return !alive(pid) }, hang, time.Millisecond, "process %d is still there", pid)
+	for _, pid := range pids {
+		require.Eventually(t, func() bool { return !alive(pid) }, hang, time.Millisecond, "process %d is still there", pid)
+	}
 }
 
 // workerKilled checks that err is of a worker that died by SIGKILL.
@@ -276,29 +143,4 @@ func workerKilled(t *testing.T, err error, pid int) {
 	require.Equal(t, pid, we.PID)
 	require.Equal(t, "SIGKILL", we.Signal)
 	require.ErrorContains(t, err, "SIGKILL")
-}
-
-// environDir names, in a worker's environment, the directory that takes a copy of it.
-const environDir = "SANDPOOL_PARITY_ENVIRON"
-
-// reportEnviron writes the environment that this process was started with where
-// the environment says, one file for each process.
-func reportEnviron() {
-	dir := os.Getenv(environDir)
-	if dir == "" {
-		return
-	}
-	f, err := os.CreateTemp(dir, "writing-*")
-	if err != nil {
-		panic(err)
-	}
-	for _, entry := range os.Environ() {
-		fmt.Fprintln(f, entry)
-	}
-	if err := f.Close(); err != nil {
-		panic(err)
-	}
-	if err := os.Rename(f.Name(), fmt.Sprintf("%s/%d", dir, os.Getpid())); err != nil {
-		panic(err)
-	}
 }

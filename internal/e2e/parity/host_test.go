@@ -1,14 +1,10 @@
 package parity_test
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -109,33 +105,4 @@ func filtered() bool {
 		}
 	}
 	return false
-}
-
-// environs is where workers with the entry in their environment leave a copy of
-// it. The workers must be the test binary: withEnviron sees to that.
-type environs struct{ dir string }
-
-// withEnviron returns the options with an environment that workers report.
-func withEnviron(t *testing.T, o executor.Options) (executor.Options, environs) {
-	t.Helper()
-	e := environs{t.TempDir()}
-	exe, err := os.Executable()
-	require.NoError(t, err)
-	o.WorkerPath = exe
-	o.Env = append(o.Env, environDir+"="+e.dir)
-	return o, e
-}
-
-// of returns the environment that a process was started with, by key.
-func (e environs) of(t *testing.T, pid int) map[string]string {
-	t.Helper()
-	b, err := os.ReadFile(filepath.Join(e.dir, strconv.Itoa(pid)))
-	require.False(t, errors.Is(err, os.ErrNotExist), "process %d has reported nothing", pid)
-	require.NoError(t, err)
-	env := make(map[string]string)
-	for line := range strings.Lines(string(b)) {
-		key, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
-		env[key] = value
-	}
-	return env
 }

@@ -1,0 +1,273 @@
+package parity_test
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sandpool/sandpool/executor"
+	"github.com/sandpool/sandpool/internal/guesttest"
+	"github.com/sandpool/sandpool/serialize"
+)
+
+// raw is a function from bytes to bytes.
+type raw = executor.Func[[]byte, []byte]
+
+// future is a raw call's.
+type future = executor.Future[[]byte]
+
+// fixture is the Go guest with a function for everything. It takes a second to
+// compile where the start method is Fresh.
+func fixture(t *testing.T) *serialize.Module {
+	t.Helper()
+	m, err := serialize.LoadModule(guesttest.Build(t, "fixture"))
+	require.NoError(t, err)
+	return m
+}
+
+func tiny(t *testing.T, name string, wasm []byte) *serialize.Module {
+	t.Helper()
+	m, err := serialize.NewModule(name, wasm)
+	require.NoError(t, err)
+	return m
+}
+
+// tinyFunc is the only function of a tiny module, which has the module's name.
+func tinyFunc(t *testing.T, name string, wasm []byte) raw {
+	t.Helper()
+	return raw{Module: tiny(t, name, wasm), Name: name}
+}
+
+// hostCallFunc calls the host function of that name with its input and returns
+// what that returns. The executor needs the function in Options.Host.
+func hostCallFunc(t *testing.T, name string) raw {
+	t.Helper()
+	f := tinyFunc(t, "hostcall", tinyHostCall(name))
+	f.Grants.Host = []string{name}
+	return f
+}
+
+// echoFunc returns its input.
+func echoFunc(t *testing.T) raw {
+	t.Helper()
+	return tinyFunc(t, "echo", guesttest.TinyEcho())
+}
+
+// trapFunc fails.
+func trapFunc(t *testing.T) raw {
+	t.Helper()
+	return tinyFunc(t, "trap", guesttest.TinyTrap())
+}
+
+// spinFunc never returns. A holder's function does not either, and says when it
+// has begun.
+func spinFunc(t *testing.T) raw {
+	t.Helper()
+	return tinyFunc(t, "spin", guesttest.TinySpin())
+}
+
+// The first byte of its input tells the function of actFunc what to do.
+const (
+	actTrap = "!" // fail
+	actHold = "@" // say "begun" and never return; a holder hears it
+)
+
+// actFunc returns its input, of at most 1 KiB, unless that begins with one of the
+// constants above: calls of one function that end in every way.
+func actFunc(t *testing.T) raw {
+	t.Helper()
+	guest := guesttest.NewTiny()
+	const n = 3 // the first local after the parameters
+	body := readInput(guest, n).
+		I32(0).Load8(0).I32(int32(actTrap[0])).Eq().If().Unreachable().End().
+		I32(0).Load8(0).I32(int32(actHold[0])).Eq().If().
+		I32(0).Append(guest.Text("begun")).Call(guest.Log).Loop().Br(0).End().
+		End().
+		I32(0).Get(n).Call(guest.Write).I32(0)
+	return tinyFunc(t, "act", guest.Finish("act", onePage, []guesttest.ValueType{guesttest.I32}, body))
+}
+
+// readInput reads a KiB of input to the start of the memory, its length into a local.
+func readInput(guest *guesttest.Tiny, local uint32) *guesttest.Code {
+	return new(guesttest.Code).I32(0).I32(0).I32(1 << 10).Call(guest.Read).Set(local)
+}
+
+// onePage is the memory of the guests here.
+var onePage = [2]uint32{1, 1}
+
+// lines is a slog.Handler that hands on each message it is given.
+type lines chan string
+
+// newLines has room for more lines than a test's guests log.
+func newLines() lines { return make(lines, 10_000) }
+
+func (l lines) Handle(_ context.Context, r slog.Record) error {
+	l <- r.Message
+	return nil
+}
+
+func (lines) Enabled(context.Context, slog.Level) bool { return true }
+
+func (l lines) WithAttrs([]slog.Attr) slog.Handler { return l }
+
+func (l lines) WithGroup(string) slog.Handler { return l }
+
+// next waits for one more message and returns it.
+func (l lines) next(t *testing.T) string {
+	t.Helper()
+	select {
+	case text := <-l:
+		return text
+	case <-time.After(hang):
+		t.Fatal("no guest says anything")
+		return ""
+	}
+}
+
+// A holder is a guest that says that it has begun and then never returns. It is
+// heard by executors that have its log.
+type holder struct {
+	fn    raw
+	log   *slog.Logger // for Options.GuestLog
+	lines lines
+}
+
+// newHold returns a holder for executors that the test makes itself.
+func newHold(t *testing.T) *holder {
+	t.Helper()
+	guest := guesttest.NewTiny()
+	body := new(guesttest.Code).I32(0).Append(guest.Text("begun")).Call(guest.Log).Loop().Br(0).End().Unreachable()
+	l := newLines()
+	return &holder{fn: tinyFunc(t, "hold", guest.Finish("hold", onePage, nil, body)), log: slog.New(l), lines: l}
+}
+
+// newHolder returns a holder and an executor that hears it.
+func newHolder(t *testing.T, o executor.Options) (*executor.Executor, *holder) {
+	t.Helper()
+	h := newHold(t)
+	o.GuestLog = h.log
+	return newExecutor(t, o), h
+}
+
+// begun waits until the guest of one more call runs.
+func (h *holder) begun(t *testing.T) {
+	t.Helper()
+	h.lines.next(t)
+}
+
+// A gate is a guest that returns its input once the test opens the gate to that
+// input: a call that takes as long as the test wants, and no processor time. It is
+// held in the handler of its log lines, so that its executor neither closes nor
+// learns of its worker's death before the gate is open: a call that is to be
+// killed is better a holder's.
+type gate struct {
+	fn     raw
+	log    *slog.Logger // for Options.GuestLog
+	begins lines
+
+	mu   sync.Mutex // guards the fields below
+	all  bool       // everything is let through
+	keys map[string]chan struct{}
+}
+
+// newGates returns a gate for executors that the test makes itself. It opens when
+// the test ends, if not before.
+func newGates(t *testing.T) *gate {
+	t.Helper()
+	guest := guesttest.NewTiny()
+	const n = 3 // the first local after the parameters
+	body := readInput(guest, n).
+		I32(0).I32(0).Get(n).Call(guest.Log).
+		I32(0).Get(n).Call(guest.Write).I32(0)
+	g := &gate{
+		fn:     tinyFunc(t, "gate", guest.Finish("gate", onePage, []guesttest.ValueType{guesttest.I32}, body)),
+		begins: newLines(),
+		keys:   make(map[string]chan struct{}),
+	}
+	g.log = slog.New(g)
+	t.Cleanup(func() { g.open() })
+	return g
+}
+
+// newGate returns a gate and the executor that it works in.
+func newGate(t *testing.T, o executor.Options) (*executor.Executor, *gate) {
+	t.Helper()
+	g := newGates(t)
+	o.GuestLog = g.log
+	ex := newExecutor(t, o)
+	t.Cleanup(func() { g.open() }) // before the executor closes
+	return ex, g
+}
+
+// Handle holds the guest's log line, and so the guest, at the gate.
+func (g *gate) Handle(ctx context.Context, r slog.Record) error {
+	opened := g.key(r.Message)
+	if err := g.begins.Handle(ctx, r); err != nil {
+		return err
+	}
+	<-opened
+	return nil
+}
+
+func (*gate) Enabled(context.Context, slog.Level) bool { return true }
+
+func (g *gate) WithAttrs([]slog.Attr) slog.Handler { return g }
+
+func (g *gate) WithGroup(string) slog.Handler { return g }
+
+// begun waits until one more call is at the gate and returns its input.
+func (g *gate) begun(t *testing.T) string {
+	t.Helper()
+	return g.begins.next(t)
+}
+
+// open lets the calls with these inputs through, now and later, without any every
+// call.
+func (g *gate) open(inputs ...string) {
+	for _, input := range inputs {
+		g.openKey(g.key(input))
+	}
+	if len(inputs) > 0 {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.all = true
+	for _, opened := range g.keys {
+		closeOnce(opened)
+	}
+}
+
+func (g *gate) openKey(opened chan struct{}) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	closeOnce(opened)
+}
+
+// key is closed when the gate is open to the input.
+func (g *gate) key(input string) chan struct{} {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	opened, ok := g.keys[input]
+	if !ok {
+		opened = make(chan struct{})
+		g.keys[input] = opened
+		if g.all {
+			close(opened)
+		}
+	}
+	return opened
+}
+
+// closeOnce closes a channel that may have been closed, under its owner's lock.
+func closeOnce(c chan struct{}) {
+	select {
+	case <-c:
+	default:
+		close(c)
+	}
+}
