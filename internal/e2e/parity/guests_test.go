@@ -2,6 +2,7 @@ package parity_test
 
 import (
 	"context"
+	"iter"
 	"log/slog"
 	"sync"
 	"testing"
@@ -91,6 +92,17 @@ func actFunc(t *testing.T) raw {
 	return tinyFunc(t, "act", guest.Finish("act", onePage, []guesttest.ValueType{guesttest.I32}, body))
 }
 
+// inputs are the inputs of a Map.
+func inputs(texts ...string) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for _, text := range texts {
+			if !yield([]byte(text)) {
+				return
+			}
+		}
+	}
+}
+
 // readInput reads a KiB of input to the start of the memory, its length into a local.
 func readInput(guest *guesttest.Tiny, local uint32) *guesttest.Code {
 	return new(guesttest.Code).I32(0).I32(0).I32(1 << 10).Call(guest.Read).Set(local)
@@ -139,10 +151,14 @@ type holder struct {
 // newHold returns a holder for executors that the test makes itself.
 func newHold(t *testing.T) *holder {
 	t.Helper()
+	l := newLines()
+	return &holder{fn: tinyFunc(t, "hold", holdGuest()), log: slog.New(l), lines: l}
+}
+
+func holdGuest() []byte {
 	guest := guesttest.NewTiny()
 	body := new(guesttest.Code).I32(0).Append(guest.Text("begun")).Call(guest.Log).Loop().Br(0).End().Unreachable()
-	l := newLines()
-	return &holder{fn: tinyFunc(t, "hold", guest.Finish("hold", onePage, nil, body)), log: slog.New(l), lines: l}
+	return guest.Finish("hold", onePage, nil, body)
 }
 
 // newHolder returns a holder and an executor that hears it.

@@ -12,7 +12,7 @@ import (
 // alive reports whether a process runs. One that has ended but that nobody has
 // reaped, as an orphan in a container without init, does not.
 func alive(pid int) bool {
-	if syscall.Kill(pid, 0) != nil {
+	if !exists(pid) {
 		return false
 	}
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
@@ -22,6 +22,9 @@ func alive(pid int) bool {
 	_, state, _ := strings.Cut(string(stat), ") ")
 	return !strings.HasPrefix(state, "Z")
 }
+
+// exists reports whether there is a process of that number, be it a zombie.
+func exists(pid int) bool { return syscall.Kill(pid, 0) == nil }
 
 // kill ends a process without asking it.
 func kill(pid int) error { return syscall.Kill(pid, syscall.SIGKILL) }

@@ -7,6 +7,9 @@ func alive(pid int) bool {
 	return err == nil && p.Release() == nil
 }
 
+// exists is alive where there are no zombies.
+func exists(pid int) bool { return alive(pid) }
+
 // kill ends a process without asking it.
 func kill(pid int) error {
 	p, err := os.FindProcess(pid)
