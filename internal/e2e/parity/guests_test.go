@@ -92,6 +92,32 @@ func actFunc(t *testing.T) raw {
 	return tinyFunc(t, "act", guest.Finish("act", onePage, []guesttest.ValueType{guesttest.I32}, body))
 }
 
+// environFunc returns how many environment variables its instance has, and their
+// size, as 4 bytes each.
+func environFunc(t *testing.T) raw {
+	t.Helper()
+	guest := guesttest.NewTiny()
+	i32 := guesttest.I32
+	sizes := guest.Import("wasi_snapshot_preview1", "environ_sizes_get", guesttest.Sig([]guesttest.ValueType{i32, i32}, i32))
+	body := new(guesttest.Code).I32(0).I32(4).Call(sizes).Drop().I32(0).I32(8).Call(guest.Write).I32(0)
+	return tinyFunc(t, "environ", guest.Finish("environ", onePage, nil, body))
+}
+
+// namedGuest traps in the function "divide_by_nothing", called by "the_caller". Its
+// functions have names.
+func namedGuest() []byte {
+	guest := guesttest.NewTiny()
+	inner := guest.Func(guesttest.Sig(nil), nil, new(guesttest.Code).Unreachable())
+	outer := guest.Func(guesttest.Sig(nil), nil, new(guesttest.Code).Call(inner))
+	names := []byte{2} // as many pairs of index and name, in order
+	for i, name := range []string{"divide_by_nothing", "the_caller"} {
+		names = append(names, byte(inner)+byte(i), byte(len(name)))
+		names = append(names, name...)
+	}
+	guest.Custom("name", append([]byte{1, byte(len(names))}, names...)) // the subsection of functions
+	return guest.Finish("named", onePage, nil, new(guesttest.Code).Call(outer).I32(0))
+}
+
 // inputs are the inputs of a Map.
 func inputs(texts ...string) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {

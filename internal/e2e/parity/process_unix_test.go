@@ -9,6 +9,9 @@ import (
 	"syscall"
 )
 
+// haveSignals is whether a process's end tells which signal ended it.
+const haveSignals = true
+
 // alive reports whether a process runs. One that has ended but that nobody has
 // reaped, as an orphan in a container without init, does not.
 func alive(pid int) bool {
