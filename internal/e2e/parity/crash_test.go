@@ -254,7 +254,9 @@ type decodeError struct{ in string }
 
 func (e *decodeError) Error() string { return "no sense in " + e.in }
 
-func (*undecodable) UnmarshalCBOR(data []byte) error { return &decodeError{strconv.Quote(string(data))} }
+func (*undecodable) UnmarshalCBOR(data []byte) error {
+	return &decodeError{strconv.Quote(string(data))}
+}
 
 func (*explosive) UnmarshalCBOR(data []byte) error { panic(&decodeError{strconv.Quote(string(data))}) }
 

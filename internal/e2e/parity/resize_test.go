@@ -122,6 +122,7 @@ func together(t *testing.T, ex *executor.Executor, g *gate, tag string, n int) [
 // A resizable is an executor that is resized in one way or another.
 type resizable struct {
 	*executor.Executor
+	t        *testing.T
 	resize   func(n int)
 	gate     *gate
 	warnings *warnings
@@ -129,7 +130,7 @@ type resizable struct {
 
 // eachResize runs a subtest with an executor of New and its Resize, and one with a
 // Reusable and its Get.
-func eachResize(t *testing.T, o executor.Options, run func(t *testing.T, ex *resizable)) {
+func eachResize(t *testing.T, o executor.Options, run func(ex *resizable)) {
 	t.Helper()
 	for name, start := range map[string]func(t *testing.T, ex *resizable, o executor.Options){
 		"Resize": func(t *testing.T, ex *resizable, o executor.Options) {
@@ -157,18 +158,19 @@ func eachResize(t *testing.T, o executor.Options, run func(t *testing.T, ex *res
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ex, o := &resizable{gate: newGates(t), warnings: newWarnings()}, o
+			ex, o := &resizable{t: t, gate: newGates(t), warnings: newWarnings()}, o
 			o.GuestLog, o.Logger = ex.gate.log, ex.warnings.log
 			start(t, ex, o)
 			t.Cleanup(func() { ex.gate.open() }) // before the executor closes
-			run(t, ex)
+			run(ex)
 		})
 	}
 }
 
 func TestR1_resizeKeepsWorkers(t *testing.T) {
 	t.Parallel()
-	eachResize(t, executor.Options{Workers: 2}, func(t *testing.T, ex *resizable) {
+	eachResize(t, executor.Options{Workers: 2}, func(ex *resizable) {
+		t := ex.t
 		two := together(t, ex.Executor, ex.gate, "two", 2)
 		ex.resize(1)
 		eventually(t, func() bool { return ex.Stats().Workers == 1 }, "one worker is left")
@@ -199,8 +201,8 @@ func TestR2_resizeManyTimes(t *testing.T) {
 	for name, killing := range map[string]bool{"under load": false, "and kills": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			eachResize(t, executor.Options{Workers: 2}, func(t *testing.T, ex *resizable) {
-				resizeManyTimes(t, ex, sizes, killing)
+			eachResize(t, executor.Options{Workers: 2}, func(ex *resizable) {
+				resizeManyTimes(ex.t, ex, sizes, killing)
 			})
 		})
 	}
@@ -277,7 +279,8 @@ func TestR3_killedAfterResize(t *testing.T) {
 
 func TestR4_resizeAfterIdleTimeout(t *testing.T) {
 	t.Parallel()
-	eachResize(t, executor.Options{Workers: 2, IdleTimeout: time.Millisecond}, func(t *testing.T, ex *resizable) {
+	eachResize(t, executor.Options{Workers: 2, IdleTimeout: time.Millisecond}, func(ex *resizable) {
+		t := ex.t
 		for i, n := range []int{2, 8, 2} {
 			ex.resize(n)
 			together(t, ex.Executor, ex.gate, strconv.Itoa(i)+"/", n)
