@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/sandpool/sandpool/startmethod"
@@ -12,10 +13,11 @@ import (
 // A State is how far a call has got.
 type State int
 
-// The states of a call. It only ever moves down this list.
+// The states of a call. It moves down this list, but for a call that is run again
+// or given back by its worker: that is queued once more.
 const (
-	Queued  State = iota // waiting for a worker, or for its module to be compiled
-	Running              // held by a worker
+	Queued  State = iota // waiting for a worker, for its turn in one, or for its module to be compiled
+	Running              // run by a worker
 	Done                 // has its result or error
 )
 
@@ -49,46 +51,60 @@ type Usage struct {
 
 // A call is one submitted call, without its types.
 type call struct {
-	id        uint64
+	core      *core
 	target    target
 	input     []byte
-	describe  bool // asks for the module's description instead
+	size      int // of input
+	kind      callKind
 	submitted time.Time
-	release   func() bool // stops watching the call's context
 	done      chan struct{}
+	admitted  chan struct{}   // closed when the call is queued or done; nil unless its Submit waits for room
+	values    context.Context //nolint:containedctx // what Submit's ctx carries, for host functions; it never ends
+	keep      *resultKey      // where the result is to be kept; nil for nowhere
+
+	depth  int           // 1 unless nested
+	parent *call         // that submitted it; nil unless nested
+	budget *atomic.Int64 // nested calls that it and all around it may still submit
 
 	// Guarded by core.mu until done is closed, constant from then on. output and
 	// err are set by core.finishLocked only.
-	owner    *Executor // keeps the handle alive while the call is not done
+	pinned   *worker     // that has to run it; for a preload only
+	owner    *Executor   // keeps the handle alive while the call is not done
+	release  func() bool // stops watching the call's context
 	state    State
-	requeued bool          // it has had a worker that never began it
-	list     *callList     // that holds it while it is queued
-	elem     *list.Element // its place there
+	refused  bool   // it was not taken in
+	hook     func() // called when it is done, unless it was not taken in; must not block
+	requeued bool   // it has had a worker that never began it
+	deaths   int    // workers that died running it
+	counted  bool   // against MaxPending
+	ready    bool   // it is in the queue, not in another list
+	list     *callList
+	elem     *list.Element // its place in list
+	tenant   *tenant
 	module   *module
-	worker   *worker // that holds it
+	worker   *worker         // that holds it
+	seq      uint64          // its number in the worker; 0 until it has been written
+	nested   int             // calls it has submitted that are not done
+	hostCtx  context.Context //nolint:containedctx // of its host functions; nil until the first
+	endHost  context.CancelCauseFunc
 	usage    Usage
 	output   []byte
 	err      error
 }
 
-// cancel ends the call with err if it is not done, and returns the state it was
-// found in. A running call's worker is killed.
-func (c *core) cancel(cl *call, err error) State {
-	var found State
-	c.update(func() {
-		found = cl.state
-		if found == Running {
-			c.condemnLocked(cl.worker)
-		}
-		c.finishLocked(cl, nil, err)
-	})
-	return found
-}
+// A callKind is what a worker is asked for.
+type callKind int
+
+const (
+	callFunction callKind = iota // the function's result
+	callDescribe                 // the module's description
+	callPreload                  // nothing: only to load the module; internal
+)
 
 // newCall returns a call for t that is not queued yet.
 func newCall(t target, input []byte) *call {
 	return &call{
-		target: t, input: input, submitted: time.Now(), done: make(chan struct{}),
+		target: t, input: input, size: len(input), depth: 1, submitted: time.Now(), done: make(chan struct{}),
 		usage: Usage{StartMethod: t.method},
 	}
 }
@@ -101,66 +117,5 @@ func failed(err error) *call {
 	return cl
 }
 
-// submit queues cl, to be ended when ctx ends. A call that cannot be queued comes
-// back done, with the reason.
-func (c *core) submit(ctx context.Context, cl *call) {
-	c.update(func() {
-		if c.phase != open {
-			c.finishLocked(cl, nil, ErrShutdown)
-			return
-		}
-		c.acceptLocked(cl)
-	})
-	if ctx.Done() != nil {
-		c.watch(ctx, cl)
-	}
-}
-
-// watch ends the call when ctx does. The callback has no owner to wait for it: it
-// takes a lock, kills at most one process and returns.
-func (c *core) watch(ctx context.Context, cl *call) {
-	stop := context.AfterFunc(ctx, func() { c.cancel(cl, context.Cause(ctx)) })
-	c.mu.Lock()
-	done := cl.state == Done
-	cl.release = stop
-	c.mu.Unlock()
-	if done {
-		stop()
-	}
-}
-
 // forget drops what only a call that goes on needs.
-func (cl *call) forget() { cl.input, cl.module, cl.worker = nil, nil, nil }
-
-// A callList is a queue of calls from which any one can be removed at once. Its
-// zero value is empty.
-type callList struct {
-	l list.List
-}
-
-func (q *callList) len() int { return q.l.Len() }
-
-func (q *callList) push(cl *call) { cl.list, cl.elem = q, q.l.PushBack(cl) }
-
-func (q *callList) pushFront(cl *call) { cl.list, cl.elem = q, q.l.PushFront(cl) }
-
-func (q *callList) remove(cl *call) {
-	q.l.Remove(cl.elem)
-	cl.list, cl.elem = nil, nil
-}
-
-// pop removes the first call of a list that is not empty.
-func (q *callList) pop() *call {
-	cl, _ := q.l.Front().Value.(*call)
-	q.remove(cl)
-	return cl
-}
-
-func (q *callList) all() []*call {
-	calls := make([]*call, 0, q.l.Len())
-	for e := q.l.Front(); e != nil; e = e.Next() {
-		cl, _ := e.Value.(*call)
-		calls = append(calls, cl)
-	}
-	return calls
-}
+func (cl *call) forget() { cl.input, cl.module, cl.worker, cl.tenant = nil, nil, nil, nil }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -35,11 +37,16 @@ type conn struct {
 	inline bool // blobs travel through the pipe even where descriptors could
 }
 
-// connect starts a process for hello.Role, as name, and shakes hands with it. The
-// process is known to the core from its start on and must be reaped with end or
+// connect starts a process for hello.Role, named after the executor and what it is
+// for, and shakes hands with it. The process is known to the core from its start on and must be reaped with end or
 // dismiss.
 func (c *core) connect(name string, hello wire.Hello) (*conn, error) {
-	p, err := c.launcher.Start(proc.Spec{Path: c.opts.WorkerPath, Name: name})
+	full := "sandpool-" + name
+	if c.opts.Name != "" {
+		full = "sandpool-" + c.opts.Name + "-" + name
+	}
+	env := append(slices.Clone(c.opts.Env), "GOMAXPROCS="+strconv.Itoa(c.opts.GOMAXPROCS))
+	p, err := c.launcher.Start(proc.Spec{Path: c.opts.WorkerPath, Name: full, Env: env})
 	if err != nil {
 		return nil, &StartError{Stage: "launch", Err: err}
 	}

@@ -2,7 +2,9 @@ package executor
 
 import (
 	"crypto/sha256"
+	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -17,16 +19,18 @@ type phase int
 const (
 	open     phase = iota
 	draining       // Shutdown: no new calls
-	closed         // Close: no calls at all
+	closed         // Close, or broken: no calls at all
 )
 
 // A core is an executor without its handle. Every change of its state goes
 // through update.
 type core struct {
 	opts     Options
+	init     initializer
 	log      *slog.Logger
 	launcher *proc.Launcher
 	store    *codecache.Store // nil without a cache directory
+	results  *resultCache     // nil without one
 	inline   bool             // set by tests: modules travel through the pipe, as they do off Linux
 	engine   string           // names the engine in the store
 	compiles chan struct{}    // holds a token for each template process that may run
@@ -39,44 +43,49 @@ type core struct {
 
 	mu      sync.Mutex // guards the fields below; never held across I/O (a signal does not block) or a user's code
 	phase   phase
-	queue   callList // ready to run, in order
-	pending int      // calls that are not done
+	broken  error                // why the executor is; nil while it is not
+	pending int                  // calls that are not done
+	waiting int                  // of these, that count against MaxPending
+	queue   queue                // calls that are ready for a worker
+	blocked map[*tenant]struct{} // tenants with calls whose Submit waits for room
 	modules map[[sha256.Size]byte]*module
-	workers map[*worker]struct{}       // every worker whose goroutine has not ended
-	idle    []*worker                  // the most recently used last
-	after   []func()                   // what finishLocked leaves to be done without the lock
+	hottest *module // the one with the most calls, for standbys
+	fleet   fleet
+	fed     []*worker                  // that may be handed more calls, of this transition
+	after   []func()                   // what is left to be done without the lock
 	procs   map[*proc.Process]struct{} // every process that has not been reaped
 	serving map[*proc.Process]struct{} // of these, the workers that have come up
-	timer   *time.Timer                // wakes settleLocked at notBefore; nil when none is set
-	lastID  uint64                     // of calls
-	lastNum int                        // of workers
-	stats   Stats                      // its counters; the gauges are filled in by snapshot
+	news    chan struct{}              // closed when a worker has come up, or failed to; nil when nobody waits
+	timer   *time.Timer                // runs tick
+	wake    time.Time                  // when timer fires; zero when it is not set
+	lastUse uint64                     // counts uses of modules
+	stats   Stats                      // its counters; the gauges are filled in by Stats
 
 	startFailures int       // in a row
+	startErr      error     // the last one's
 	notBefore     time.Time // no worker is started before
 }
 
-// startBackoff is the pause after the first failure to start a worker; it
-// doubles up to maxBackoff. After maxStartFailures in a row, queued calls fail.
-const (
-	startBackoff     = 10 * time.Millisecond
-	maxBackoff       = 5 * time.Second
-	maxStartFailures = 5
-)
-
-func newCore(o Options) *core {
+func newCore(o Options, id uint64, init initializer) *core {
 	c := &core{
 		opts:     o,
+		init:     init,
 		log:      o.Logger,
 		launcher: proc.NewLauncher(),
 		compiles: make(chan struct{}, max(1, o.Workers/2)),
 		drained:  make(chan struct{}),
 		finished: make(chan struct{}),
+		quit:     make(chan struct{}),
+		queue:    newQueue(o.TenantWorkers),
+		blocked:  make(map[*tenant]struct{}),
 		modules:  make(map[[sha256.Size]byte]*module),
-		workers:  make(map[*worker]struct{}),
+		fleet:    newFleet(o.Workers),
 		procs:    make(map[*proc.Process]struct{}),
 		serving:  make(map[*proc.Process]struct{}),
-		quit:     make(chan struct{}),
+		stats:    Stats{ID: id},
+	}
+	if o.ResultCache > 0 {
+		c.results = newResultCache(o.ResultCache)
 	}
 	if o.CacheDir != NoCacheDir {
 		store, err := codecache.Open(o.CacheDir)
@@ -92,35 +101,49 @@ func newCore(o Options) *core {
 // update is the executor's one transition: it applies f to the state and then
 // does what the new state asks for. f must not block.
 func (c *core) update(f func()) {
-	c.mu.Lock()
-	f()
-	c.settleLocked()
-	after := c.after
-	c.after = nil
-	c.mu.Unlock()
-	for _, do := range after {
+	for _, do := range c.transition(f) {
 		do()
 	}
 }
 
-// settleLocked hands queued calls to idle workers, starts workers for the rest,
-// and when the executor is shut down and has no calls left sends workers home.
+// transition is update up to what has to be done without the lock. A panic in it
+// breaks the executor: it ends every call and says why, since nothing can be said for the state
+// any more.
+func (c *core) transition(f func()) (after []func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	defer func() {
+		if p := recover(); p != nil {
+			c.panickedLocked(p)
+		}
+		after, c.after = c.after, nil
+	}()
+	f()
+	c.settleLocked()
+	return nil // set above
+}
+
+func (c *core) panickedLocked(p any) {
+	stack := string(debug.Stack())
+	c.after = append(c.after, func() { c.log.Error("executor panicked", "panic", p, "stack", stack) })
+	c.breakLocked(fmt.Errorf("panic in the executor: %v", p))
+}
+
+// settleLocked hands queued calls to idle workers, starts and retires workers,
+// and when the executor is shut down and has no calls left sends all home.
 func (c *core) settleLocked() {
-	for c.queue.len() > 0 && len(c.idle) > 0 {
-		w := c.idle[len(c.idle)-1]
-		c.idle = c.idle[:len(c.idle)-1]
-		c.assignLocked(w, c.queue.pop())
+	c.dispatchLocked()
+	for c.admitLocked() {
+		c.dispatchLocked()
 	}
-	c.startWorkersLocked()
+	c.topUpLocked()
+	c.sizeLocked()
 	if c.phase == open || c.pending > 0 {
 		return
 	}
-	for _, w := range c.idle {
-		w.retireLocked()
-	}
-	c.idle = nil
+	c.retireAllIdleLocked()
 	c.endOthersLocked()
-	if len(c.workers) == 0 && !closedAlready(c.drained) {
+	if len(c.fleet.all) == 0 && !closedAlready(c.drained) {
 		c.stopTimerLocked()
 		close(c.drained)
 	}
@@ -131,6 +154,7 @@ func (c *core) settleLocked() {
 func (c *core) endOthersLocked() {
 	if !closedAlready(c.quit) {
 		close(c.quit)
+		c.tellLocked()
 	}
 	for p := range c.procs {
 		if _, up := c.serving[p]; !up {
@@ -148,89 +172,84 @@ func closedAlready(ch <-chan struct{}) bool {
 	}
 }
 
-// assignLocked gives an idle worker its next call.
-func (c *core) assignLocked(w *worker, cl *call) {
-	cl.state, cl.worker = Running, w
-	cl.usage.Queue = time.Since(cl.submitted)
-	cl.usage.Worker, cl.usage.PID = w.number, w.pid
-	w.call = cl
-	cl.module.users++ // the worker's own hold, until endCallLocked
-	w.next <- cl      // has room: an idle worker's channel is empty
+// tellLocked wakes those who wait for workers.
+func (c *core) tellLocked() {
+	if c.news != nil {
+		close(c.news)
+		c.news = nil
+	}
 }
 
-// startWorkersLocked starts as many workers as queued calls could use.
-func (c *core) startWorkersLocked() {
-	if c.queue.len() == 0 {
+// wakeLocked sees to it that the state is settled again at t, or before.
+func (c *core) wakeLocked(t time.Time) {
+	if !c.wake.IsZero() && !t.Before(c.wake) {
 		return
 	}
-	starting, alive := 0, 0
-	for w := range c.workers {
-		if w.condemned {
-			continue
-		}
-		alive++
-		if !w.ready {
-			starting++
-		}
+	c.wake = t
+	wait := max(0, time.Until(t))
+	if c.timer == nil {
+		c.timer = time.AfterFunc(wait, c.tick)
+	} else {
+		c.timer.Reset(wait)
 	}
-	want := min(c.queue.len()-starting, c.opts.Workers-alive)
-	if c.startFailures > 0 {
-		want = min(want, 1-starting) // one tries, the others wait for its luck
-	}
-	if want <= 0 {
-		return
-	}
-	if wait := time.Until(c.notBefore); wait > 0 {
-		if c.timer == nil {
-			c.timer = time.AfterFunc(wait, func() { c.update(c.stopTimerLocked) })
-		}
-		return
-	}
-	for range want {
-		c.lastNum++
-		w := &worker{core: c, number: c.lastNum, next: make(chan *call, 1)}
-		c.workers[w] = struct{}{}
-		c.wg.Go(w.run) // exits when its process is gone; Close kills that
-	}
+}
+
+// tick does what is to be done because time has passed.
+func (c *core) tick() {
+	c.update(func() {
+		c.wake = time.Time{}
+		c.freeStalledLocked()
+	})
 }
 
 func (c *core) stopTimerLocked() {
 	if c.timer != nil {
 		c.timer.Stop()
-		c.timer = nil
 	}
 }
 
-// acceptLocked takes a new call in.
-func (c *core) acceptLocked(cl *call) {
-	c.lastID++
-	cl.id = c.lastID
-	c.pending++
-	c.stats.Submitted++
-	m := c.moduleLocked(cl.target.module)
-	m.users++
-	cl.module = m
-	c.enqueueLocked(cl)
+// enqueueLocked queues a call, in front if it has had its turn before, or lets it
+// wait for its module.
+func (c *core) enqueueLocked(cl *call, front bool) {
+	cl.state, cl.worker, cl.seq = Queued, nil, 0
+	if cl.kind != callPreload && cl.depth == 1 && !cl.counted {
+		cl.counted = true
+		c.waiting++
+		cl.tenant.waiting++
+	}
+	if !c.prepareLocked(cl) {
+		return
+	}
+	if cl.kind != callPreload {
+		c.queue.push(cl, front)
+		return
+	}
+	c.giveTaskLocked(cl)
 }
 
-// enqueueLocked queues a call, or lets it wait for its module.
-func (c *core) enqueueLocked(cl *call) {
-	cl.state, cl.worker = Queued, nil
-	if c.prepareLocked(cl) {
-		c.queue.push(cl)
+// leaveQueueLocked counts a call as waiting no more.
+func (c *core) leaveQueueLocked(cl *call) {
+	if cl.counted {
+		cl.counted = false
+		c.waiting--
+		cl.tenant.waiting--
 	}
 }
 
-// requeueLocked puts a call that its worker never began back to the front and
-// reports whether it did. A call gets a second worker, but not a third: it may be
-// what ends them.
-func (c *core) requeueLocked(cl *call) bool {
-	if cl.state != Running || cl.requeued {
-		return false
+// unlistLocked takes a call out of the list it is in, if any.
+func (c *core) unlistLocked(cl *call) {
+	c.leaveQueueLocked(cl)
+	switch {
+	case cl.list == nil:
+	case cl.ready:
+		c.queue.remove(cl)
+	default:
+		blocked := cl.tenant != nil && cl.list == &cl.tenant.blocked
+		cl.list.remove(cl)
+		if blocked && cl.tenant.blocked.len() == 0 {
+			delete(c.blocked, cl.tenant)
+		}
 	}
-	cl.state, cl.worker, cl.requeued = Queued, nil, true
-	c.queue.pushFront(cl)
-	return true
 }
 
 // finishLocked completes a call. A call that is done stays as it is.
@@ -238,47 +257,48 @@ func (c *core) finishLocked(cl *call, output []byte, err error) {
 	if cl.state == Done {
 		return
 	}
-	if cl.list != nil {
-		cl.list.remove(cl)
+	if cl.list != nil && cl.admitted != nil && !closedAlready(cl.admitted) {
+		close(cl.admitted)
 	}
+	c.unlistLocked(cl)
+	ahead := cl.state == Queued && cl.worker != nil
 	cl.state, cl.output, cl.err = Done, output, err
 	cl.owner = nil
-	if cl.release != nil {
-		c.after = append(c.after, func() { cl.release() })
-	}
+	c.afterCallLocked(cl)
 	if cl.module != nil {
 		cl.module.users--
+	}
+	if cl.tenant != nil {
 		c.pending--
 		c.stats.count(err)
+		c.queue.release(cl.tenant)
 	}
-	if cl.worker == nil {
+	switch {
+	case cl.worker == nil:
 		cl.forget() // else its worker may still be at it, and does so then
+	case ahead:
+		c.dropLocked(cl.worker)
 	}
 	close(cl.done)
 }
 
-// condemnLocked kills a worker; it gets no more calls and its place is free.
-func (c *core) condemnLocked(w *worker) {
-	w.condemned = true
-	if w.process != nil {
-		w.process.Kill()
+// afterCallLocked lists what the end of a call brings about outside the lock.
+func (c *core) afterCallLocked(cl *call) {
+	if cl.release != nil {
+		c.after = append(c.after, func() { cl.release() })
 	}
-}
-
-// startFailedLocked notes that a worker did not come up.
-func (c *core) startFailedLocked(err error) {
-	c.startFailures++
-	c.notBefore = time.Now().Add(min(startBackoff<<min(c.startFailures-1, 16), maxBackoff))
-	if c.startFailures < maxStartFailures {
-		return
+	if cl.hook != nil {
+		c.after = append(c.after, cl.hook)
 	}
-	for w := range c.workers {
-		if w.ready && !w.condemned {
-			return // calls have a worker to wait for
+	if end := cl.endHost; end != nil {
+		cause := cl.err
+		if cause == nil {
+			cause = errCallOver
 		}
+		c.after = append(c.after, func() { end(cause) })
 	}
-	for c.queue.len() > 0 {
-		c.finishLocked(c.queue.pop(), nil, copyError(err))
+	if parent := cl.parent; parent != nil {
+		c.after = append(c.after, func() { parent.core.count(parent, -1) })
 	}
 }
 
@@ -301,58 +321,4 @@ func (c *core) reap(p *proc.Process) proc.Exit {
 	delete(c.procs, p)
 	delete(c.serving, p)
 	return exit
-}
-
-// stop moves to phase p: draining refuses new calls, closed ends all others.
-func (c *core) stop(p phase) {
-	c.update(func() {
-		if p <= c.phase {
-			return
-		}
-		c.phase = p
-		if p != closed {
-			return
-		}
-		for _, cl := range c.allLocked() {
-			c.finishLocked(cl, nil, ErrShutdown)
-		}
-		for w := range c.workers {
-			w.condemned = true
-		}
-		c.idle = nil
-		for pr := range c.procs {
-			pr.Kill()
-		}
-	})
-	// finish has no owner that waits for it by itself; Shutdown and Close wait for
-	// what it closes. It exits when nothing is left.
-	c.finisher.Do(func() { go c.finish() })
-}
-
-// allLocked lists the calls that are not done.
-func (c *core) allLocked() []*call {
-	calls := c.queue.all()
-	for _, m := range c.modules {
-		calls = append(calls, m.waiting.all()...)
-	}
-	for w := range c.workers {
-		if w.call != nil {
-			calls = append(calls, w.call)
-		}
-	}
-	return calls
-}
-
-// finish releases everything once the executor has drained.
-func (c *core) finish() {
-	<-c.drained
-	c.wg.Wait()
-	c.launcher.Close()
-	c.mu.Lock()
-	for _, m := range c.modules {
-		m.close()
-	}
-	clear(c.modules)
-	c.mu.Unlock()
-	close(c.finished)
 }

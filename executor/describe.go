@@ -23,18 +23,21 @@ type Function struct {
 // Describe asks a module for its functions, in a worker: the answer is the
 // guest's own. It fails as a call of the module does.
 func Describe(ctx context.Context, e *Executor, m *serialize.Module) (Description, error) {
-	o := &e.core.opts
 	if m == nil {
 		return Description{}, &OptionError{"Describe", "the module is nil"}
 	}
+	x, err := e.current()
+	if err != nil {
+		return Description{}, err
+	}
+	o := &x.core.opts
 	t := target{module: m, method: o.StartMethod, limits: Limits{}.withDefaults(o.Limits)}
 	if err := t.check(o); err != nil {
 		return Description{}, err
 	}
 	cl := newCall(t, nil)
-	cl.describe, cl.owner = true, e
-	e.core.submit(ctx, cl)
-	text, err := (&Future[[]byte]{core: e.core, call: cl}).Wait(ctx)
+	cl.kind = callDescribe
+	text, err := (&Future[[]byte]{call: x.core.submit(ctx, x, cl, true)}).Wait(ctx)
 	if err != nil {
 		return Description{}, err
 	}

@@ -107,6 +107,7 @@ type WorkerError struct {
 	PID      int
 	Signal   string // "SIGKILL" and the like when a signal ended it, else empty
 	ExitCode int    // the exit code; -1 when a signal ended it
+	Attempts int    // how many workers have begun the call, this one included
 	Stderr   string // the first and last 2 KiB of the process's standard error
 	Err      error  // what the host saw; io.EOF for a plain death
 }
@@ -122,6 +123,9 @@ func (e *WorkerError) Error() string {
 	default:
 		s += "exited with code " + strconv.Itoa(e.ExitCode)
 	}
+	if e.Attempts > 1 {
+		s += fmt.Sprintf(" (attempt %d)", e.Attempts)
+	}
 	if last := tellingLine(e.Stderr); last != "" {
 		s += ": " + last
 	}
@@ -131,10 +135,14 @@ func (e *WorkerError) Error() string {
 // Unwrap returns what the host saw.
 func (e *WorkerError) Unwrap() error { return e.Err }
 
+// LimitNested is the limit of a LimitError about nested calls: how many one call and
+// all below it may submit.
+const LimitNested = "nested calls"
+
 // A LimitError reports a limit that a call reached. Max and Used are
-// nanoseconds for "wall" and bytes otherwise.
+// nanoseconds for "wall", calls for "nested calls" and bytes otherwise.
 type LimitError struct {
-	Limit string // "wall", "memory", "input", "output" or "log"
+	Limit string // "wall", "memory", "input", "output", "log" or LimitNested
 	Max   int64
 	Used  int64 // at least what was asked for when the limit stopped it
 }
@@ -143,6 +151,9 @@ type LimitError struct {
 func (e *LimitError) Error() string {
 	if e.Limit == guestabi.LimitWall {
 		return fmt.Sprintf("limit %s exceeded: %v of %v", e.Limit, time.Duration(e.Used), time.Duration(e.Max))
+	}
+	if e.Limit == LimitNested {
+		return fmt.Sprintf("limit %s exceeded: %d of %d", e.Limit, e.Used, e.Max)
 	}
 	return fmt.Sprintf("limit %s exceeded: %d of %d bytes", e.Limit, e.Used, e.Max)
 }
@@ -156,7 +167,7 @@ func (e *LimitError) Is(target error) bool {
 // A StartError reports that a worker could not be started or could not load a
 // module.
 type StartError struct {
-	Stage  string // "launch", "handshake", "load" or "compile"
+	Stage  string // "launch", "handshake", "load", "compile" or "initializer"
 	Stderr string // the first and last 2 KiB of the process's standard error
 	Err    error
 }
@@ -164,6 +175,9 @@ type StartError struct {
 // Error names the stage, the reason and the process's last words.
 func (e *StartError) Error() string {
 	s := fmt.Sprintf("start worker: %s: %v", e.Stage, e.Err)
+	if e.Stage == stageInitializer {
+		s = fmt.Sprintf("initializer: %v", e.Err)
+	}
 	if last := tellingLine(e.Stderr); last != "" {
 		s += ": " + last
 	}

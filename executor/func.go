@@ -2,9 +2,13 @@ package executor
 
 import (
 	"cmp"
+	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/sandpool/sandpool/internal/guestabi"
+	"github.com/sandpool/sandpool/internal/wire"
 	"github.com/sandpool/sandpool/serialize"
 	"github.com/sandpool/sandpool/startmethod"
 )
@@ -56,6 +60,22 @@ type target struct {
 	method startmethod.Method
 	limits Limits
 	codecs uint32 // as guest/ABI.md has them
+	host   string // names of the host functions granted, sorted, joined by hostSeparator
+
+	tenant     string
+	priority   int
+	idempotent bool
+}
+
+// hostSeparator stands in no name of a host function.
+const hostSeparator = ","
+
+// hostNames lists the host functions granted.
+func (t *target) hostNames() []string {
+	if t.host == "" {
+		return nil
+	}
+	return strings.Split(t.host, hostSeparator)
 }
 
 // resolve checks f against the executor's options.
@@ -66,6 +86,7 @@ func (f Func[In, Out]) resolve(o *Options) (target, error) {
 		method: cmp.Or(f.StartMethod, o.StartMethod),
 		limits: f.Limits.withDefaults(o.Limits),
 		codecs: codecNumber[In]() | codecNumber[Out]()<<8,
+		tenant: f.Tenant, priority: f.Priority, idempotent: f.Idempotent,
 	}
 	if f.Module == nil {
 		return t, &OptionError{"Func.Module", "is nil"}
@@ -76,7 +97,36 @@ func (f Func[In, Out]) resolve(o *Options) (target, error) {
 	if !t.method.Valid() {
 		return t, &OptionError{"Func.StartMethod", "unknown start method " + strconv.Quote(string(t.method))}
 	}
+	if len(f.Tenant) > maxTenant {
+		return t, &OptionError{"Func.Tenant", fmt.Sprintf("%d bytes are more than %d", len(f.Tenant), maxTenant)}
+	}
+	host, err := f.Grants.resolve(o.Host)
+	if err != nil {
+		return t, err
+	}
+	t.host = host
 	return t, t.check(o)
+}
+
+// maxTenant bounds Func.Tenant, in bytes.
+const maxTenant = 256
+
+// resolve checks the grants against what the host has, and returns the names of
+// host functions as a target holds them.
+func (g Grants) resolve(m *HostModule) (string, error) {
+	if len(g.Host) == 0 {
+		return "", nil
+	}
+	if len(g.Host) > wire.MaxHostNames {
+		return "", &OptionError{"Func.Grants.Host", fmt.Sprintf("%d functions are more than %d", len(g.Host), wire.MaxHostNames)}
+	}
+	names := slices.Compact(slices.Sorted(slices.Values(g.Host)))
+	for _, name := range names {
+		if m == nil || m.functions[name].call == nil {
+			return "", &OptionError{"Func.Grants.Host", fmt.Sprintf("Options.Host has no function %s; it has %s", strconv.Quote(name), cmp.Or(strings.Join(m.Names(), ", "), "none"))}
+		}
+	}
+	return strings.Join(names, hostSeparator), nil
 }
 
 // check reports why the target cannot be called at all.

@@ -11,7 +11,6 @@ import (
 // A Future is the result of a call, now or later. Submit makes it; all its
 // methods are safe for concurrent use.
 type Future[T any] struct {
-	core *core
 	call *call
 
 	once sync.Once // decodes the output
@@ -59,22 +58,32 @@ func (f *Future[T]) Err() error {
 // call is removed, a running one's worker is killed and replaced; either way the
 // call's error is context.Canceled, at once.
 func (f *Future[T]) Cancel() State {
-	return f.core.cancel(f.call, context.Canceled)
+	if f.call.core == nil {
+		return Done // it never was anywhere
+	}
+	return f.call.core.cancel(f.call, context.Canceled)
 }
 
 // State returns how far the call has got.
 func (f *Future[T]) State() State {
-	f.core.mu.Lock()
-	defer f.core.mu.Unlock()
+	defer f.call.lock()()
 	return f.call.state
 }
 
 // Usage returns what the call took, so far as that is known: all of it when the
 // call is done.
 func (f *Future[T]) Usage() Usage {
-	f.core.mu.Lock()
-	defer f.core.mu.Unlock()
+	defer f.call.lock()()
 	return f.call.usage
+}
+
+// lock locks what guards the call and returns the unlocking.
+func (cl *call) lock() func() {
+	if cl.core == nil {
+		return func() {} // constant from the start
+	}
+	cl.core.mu.Lock()
+	return cl.core.mu.Unlock
 }
 
 // result decodes the output of a call that is done, once.
@@ -124,8 +133,8 @@ func (f *Future[T]) runCallbacks() {
 
 func (f *Future[T]) runCallback(fn func(*Future[T])) {
 	defer func() {
-		if p := recover(); p != nil {
-			f.core.log.Error("callback panicked", "func", f.call.target.name, "panic", p, "stack", string(debug.Stack()))
+		if p := recover(); p != nil && f.call.core != nil {
+			f.call.core.log.Error("callback panicked", "func", f.call.target.name, "panic", p, "stack", string(debug.Stack()))
 		}
 	}()
 	fn(f)

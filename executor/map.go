@@ -5,15 +5,24 @@ import (
 	"iter"
 )
 
-// windowPerWorker is how many calls of a Map may be under way for each worker:
-// enough that a worker never waits for the loop's body.
-const windowPerWorker = 4
+// What may be under way in a Map for each of the executor's workers: enough calls
+// that a worker never waits for the loop's body, and many where their inputs are
+// small, so that they travel together.
+const (
+	windowLeast = 4
+	windowMost  = 64
+	windowBytes = 1 << 20 // of encoded inputs, for more than windowLeast
+)
 
 // Map calls fn with each input and yields the results in the order of the inputs.
-// It is lazy: it takes inputs only as results are consumed, with a window of four
-// calls for each of the executor's workers. While it waits for inputs it yields
-// nothing: an iterator that blocks holds back results that are ready. An error is
-// that input's alone, and the loop goes on.
+// It is lazy: it takes inputs only as results are consumed, with a window of 64
+// calls for each of the executor's workers, and fewer when the inputs in it take
+// more than 1 MiB a worker, but at least four. While it waits for inputs it yields
+// nothing: an iterator that blocks holds back results that are ready. A queue that is
+// full is waited for. An error is that input's alone, and the loop goes on.
+//
+// Calls that are short are handed to workers several at a time, each still in an
+// instance of its own; see Options.Batch.
 //
 // When ctx ends, Map takes at most one more input; that one and the calls under way
 // end with ctx's cause. When the loop is left early, the calls under way are ended
@@ -21,11 +30,13 @@ const windowPerWorker = 4
 // to the loop. The sequence can be ranged over several times if inputs can.
 func Map[In, Out any](ctx context.Context, e *Executor, fn Func[In, Out], inputs iter.Seq[In]) iter.Seq2[Out, error] {
 	return func(yield func(Out, error) bool) {
-		m := &mapping[Out]{yield: yield, room: windowPerWorker * e.core.opts.Workers}
+		m := &mapping[Out]{yield: yield, window: newWindow(e)}
 		defer m.end()
 		for in := range inputs {
 			ended := ctx.Err() != nil
-			m.window = append(m.window, Submit(ctx, e, fn, in))
+			f := submit(ctx, e, fn, in, true, nil)
+			m.queue = append(m.queue, f)
+			m.window.add(f.call)
 			if !m.advance() {
 				return
 			}
@@ -37,23 +48,50 @@ func Map[In, Out any](ctx context.Context, e *Executor, fn Func[In, Out], inputs
 	}
 }
 
+// A window counts the calls that are under way in a Map.
+type window struct {
+	workers int
+	calls   int
+	bytes   int
+}
+
+func newWindow(e *Executor) window {
+	w := window{workers: 1}
+	if x := e.existing(); x != nil {
+		x.core.mu.Lock()
+		w.workers = x.core.fleet.limit
+		x.core.mu.Unlock()
+	}
+	return w
+}
+
+func (w *window) add(cl *call) {
+	w.calls++
+	w.bytes += cl.size
+}
+
+func (w *window) remove(cl *call) {
+	w.calls--
+	w.bytes -= cl.size
+}
+
+func (w *window) full() bool {
+	return w.calls >= windowMost*w.workers || w.calls >= windowLeast*w.workers && w.bytes >= windowBytes*w.workers
+}
+
 // A mapping is one loop over a Map.
 type mapping[Out any] struct {
 	yield  func(Out, error) bool
-	room   int
-	window []*Future[Out] // in input order
+	window window
+	queue  []*Future[Out] // in input order
 }
 
 // advance yields what is done at the window's start, and waits for one when the
 // window is full. It reports whether the loop goes on.
 func (m *mapping[Out]) advance() bool {
-	for len(m.window) > 0 {
-		select {
-		case <-m.window[0].Done():
-		default:
-			if len(m.window) < m.room {
-				return true
-			}
+	for len(m.queue) > 0 {
+		if !isDone(m.queue[0]) && !m.window.full() {
+			return true
 		}
 		if !m.next() {
 			return false
@@ -64,7 +102,7 @@ func (m *mapping[Out]) advance() bool {
 
 // drain yields the rest of the window.
 func (m *mapping[Out]) drain() {
-	for len(m.window) > 0 {
+	for len(m.queue) > 0 {
 		if !m.next() {
 			return
 		}
@@ -74,19 +112,24 @@ func (m *mapping[Out]) drain() {
 // next waits for the oldest call and yields it. The calls end when ctx does, so
 // the wait does.
 func (m *mapping[Out]) next() bool {
-	f := m.window[0]
+	f := m.queue[0]
 	<-f.Done()
 	out, err := f.result()
-	m.window = m.window[1:]
+	m.queue[0] = nil
+	m.queue = m.queue[1:]
+	m.window.remove(f.call)
 	return m.yield(out, err)
 }
 
 // end ends the calls that are left.
-func (m *mapping[Out]) end() {
-	for _, f := range m.window {
+func (m *mapping[Out]) end() { endAll(m.queue) }
+
+// endAll cancels futures and waits for them.
+func endAll[Out any](fs []*Future[Out]) {
+	for _, f := range fs {
 		f.Cancel()
 	}
-	for _, f := range m.window {
+	for _, f := range fs {
 		<-f.Done()
 	}
 }

@@ -23,19 +23,33 @@ type module struct {
 	bytes *shm.Blob  // the module itself, once a worker needed it; use shared
 
 	// Guarded by core.mu.
-	users   int       // calls that are not done, and workers that hold one
-	lastUse uint64    // the last call's id, for eviction
-	state   readiness // of the compiled code
-	waiting callList  // calls that need it
-	err     error     // of a failed compilation
+	users   int                      // calls that are not done, and workers that hold one
+	calls   uint64                   // in all
+	lastUse uint64                   // for eviction
+	pace    map[string]time.Duration // how long each function's calls take, the last ones counting most
+	state   readiness                // of the compiled code
+	waiting callList                 // calls that need it
+	err     error                    // of a failed compilation
 	retryAt time.Time
 	backoff time.Duration
+
+	initFailures int // of Options.Initializer in this module, in a row
+	initErr      error
+	initRetryAt  time.Time
 
 	// Constant once state is compiled. entry is nil when workers compile for
 	// themselves.
 	entry     *shm.Blob
 	entryName []byte
 }
+
+// startBackoff is the pause after the first failure to start a process; it
+// doubles up to maxBackoff. After maxStartFailures in a row, calls fail.
+const (
+	startBackoff     = 10 * time.Millisecond
+	maxBackoff       = 5 * time.Second
+	maxStartFailures = 5
+)
 
 // readiness is how far a module's compiled code has got.
 type readiness int
@@ -50,6 +64,7 @@ const (
 // Bounds of what an executor keeps of modules.
 const (
 	maxModules     = 256         // modules held without a call
+	maxPaces       = 1024        // functions of one module whose pace is known
 	firstRefusal   = time.Minute // how long a module that failed to compile is refused; doubles
 	longestRefusal = time.Hour
 )
@@ -59,10 +74,11 @@ func (c *core) moduleLocked(source *serialize.Module) *module {
 	m := c.modules[source.Sum()]
 	if m == nil {
 		c.evictLocked()
-		m = &module{source: source}
+		m = &module{source: source, pace: make(map[string]time.Duration)}
 		c.modules[source.Sum()] = m
 	}
-	m.lastUse = c.lastID
+	c.lastUse++
+	m.lastUse = c.lastUse
 	return m
 }
 
@@ -81,6 +97,9 @@ func (c *core) evictLocked() {
 	if oldest != nil {
 		oldest.close()
 		delete(c.modules, oldest.source.Sum())
+		if c.hottest == oldest {
+			c.hottest = nil
+		}
 	}
 }
 
@@ -112,6 +131,10 @@ func (m *module) shared() (*shm.Blob, error) {
 // call waits for its module, or is done with the reason why that cannot be had.
 func (c *core) prepareLocked(cl *call) bool {
 	m := cl.module
+	if m.initFailures >= maxStartFailures && cl.kind == callFunction && time.Now().Before(m.initRetryAt) {
+		c.finishLocked(cl, nil, copyError(m.initErr))
+		return false
+	}
 	if cl.target.method == startmethod.Fresh || m.state == compiled {
 		return true
 	}
@@ -149,9 +172,33 @@ func (c *core) prepare(m *module) {
 			c.stats.Compiled++
 		}
 		for m.waiting.len() > 0 {
-			c.queue.push(m.waiting.pop())
+			c.enqueueLocked(m.waiting.pop(), false)
 		}
 	})
+}
+
+// paceLocked notes how long a call of a function took.
+func (m *module) paceLocked(function string, took time.Duration) {
+	if before := m.pace[function]; before > 0 {
+		took = (3*before + took) / 4
+	} else if len(m.pace) >= maxPaces {
+		clear(m.pace)
+	}
+	m.pace[function] = max(took, 1)
+}
+
+// startedLocked notes whether an instance of the module was set up. After several
+// failures of the initializer in a row calls are refused for a while, ever longer.
+func (m *module) startedLocked(err error) {
+	if e, ok := errors.AsType[*StartError](err); !ok || e.Stage != stageInitializer {
+		m.initFailures = 0
+		return
+	}
+	m.initFailures++
+	m.initErr = err
+	if n := m.initFailures - maxStartFailures; n >= 0 {
+		m.initRetryAt = time.Now().Add(min(startBackoff<<min(n, 16), maxBackoff))
+	}
 }
 
 // refuseLocked fails the calls that wait for a module which cannot be compiled,
@@ -164,7 +211,7 @@ func (c *core) refuseLocked(m *module, err error) {
 		m.retryAt = time.Now().Add(m.backoff)
 	}
 	for m.waiting.len() > 0 {
-		c.finishLocked(m.waiting.pop(), nil, copyError(err))
+		c.finishLocked(m.waiting.front(), nil, copyError(err))
 	}
 }
 

@@ -32,6 +32,7 @@ type slotKey struct {
 	memory int64
 	output int64
 	log    int64
+	host   string
 }
 
 type boundSlot struct {
@@ -45,11 +46,10 @@ func (w *worker) bind(cl *call) (uint32, error) {
 	t := &cl.target
 	key := slotKey{
 		digest: t.module.Sum(), name: t.name, method: t.method,
-		memory: t.limits.Memory, output: t.limits.Output, log: t.limits.Log,
+		memory: t.limits.Memory, output: t.limits.Output, log: t.limits.Log, host: t.host,
 	}
 	s := &w.slots
 	s.clock++
-	w.cold = false
 	if b := s.slots[key]; b != nil {
 		b.used = s.clock
 		return b.number, nil
@@ -69,7 +69,25 @@ func (w *worker) bind(cl *call) (uint32, error) {
 		s.slots = make(map[slotKey]*boundSlot)
 	}
 	s.slots[key] = &boundSlot{number: number, used: s.clock}
+	if w.cold {
+		w.noteModules()
+	}
 	return number, nil
+}
+
+// noteModules tells the scheduler what the process has loaded by now, and takes
+// its memory anew as what growth is measured from.
+func (w *worker) noteModules() {
+	modules := make(map[[sha256.Size]byte]struct{}, maxWorkerModules)
+	for k := range w.slots.slots {
+		modules[k.digest] = struct{}{}
+	}
+	c := w.core
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	w.modules = modules
+	w.reference = 0
+	w.nextCheck = time.Now().Add(c.opts.GrowthCheck)
 }
 
 // load binds one slot in the process and reads the answer.
@@ -77,6 +95,10 @@ func (w *worker) load(cl *call, key slotKey, number uint32) error {
 	l := wire.Load{
 		Digest: key.digest[:], Function: key.name, Method: string(key.method),
 		Memory: uint64(key.memory), Output: uint64(key.output), LogBytes: uint64(key.log),
+		Host: cl.target.hostNames(),
+	}
+	if init := w.core.init; cl.kind == callFunction && init.name != "" {
+		l.Init, l.InitInput, l.InitCodec = init.name, init.input, init.codec
 	}
 	blobs, err := w.missing(cl, key, &l)
 	if err != nil {

@@ -43,24 +43,18 @@ func (s *Stats) count(err error) {
 
 // Stats returns the executor's figures.
 func (e *Executor) Stats() Stats {
-	c := e.core
+	x := e.existing()
+	if x == nil {
+		return Stats{}
+	}
+	c := x.core
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.stats
 	s.Sandbox, s.SandboxMissing = slices.Clone(s.Sandbox), slices.Clone(s.SandboxMissing)
-	s.Idle = len(c.idle)
-	for w := range c.workers {
-		if w.condemned {
-			continue
-		}
-		s.Workers++
-		if w.call != nil {
-			s.Running++
-		}
-	}
-	s.Queued = c.queue.len()
-	for _, m := range c.modules {
-		s.Queued += m.waiting.len()
-	}
+	f := &c.fleet
+	s.Limit, s.Workers, s.Idle, s.Standby = f.limit, f.alive, len(f.idle), len(f.standbys)
+	s.Parked, s.Running = f.parked, f.busy+f.parked
+	s.Queued = c.pending - s.Running
 	return s
 }

@@ -10,26 +10,53 @@ import (
 // Submit queues a call of fn with the input in and returns its future at once.
 // It encodes in on the caller's goroutine; a []byte is not copied and must not be
 // changed any more. What cannot be queued comes back as a future that
-// has failed with the reason.
+// has failed with the reason. Only with Options.BlockWhenFull does Submit wait, for
+// room in the queue.
 //
 // ctx governs the call: when it ends, a queued call is removed and a running one
-// ended by killing its worker, and the call's error is ctx's cause.
+// ended by killing its worker, and the call's error is ctx's cause. When ctx is that of
+// a host function, the call is nested in the one whose guest called the function; see
+// [HostFunc].
 func Submit[In, Out any](ctx context.Context, e *Executor, fn Func[In, Out], in In) *Future[Out] {
-	t, err := fn.resolve(&e.core.opts)
+	return submit(ctx, e, fn, in, false, nil)
+}
+
+// submit is Submit; patient waits for room whatever Options.BlockWhenFull says. A
+// call that an executor has taken in calls hook once when it is done; that must not
+// block.
+func submit[In, Out any](ctx context.Context, e *Executor, fn Func[In, Out], in In, patient bool, hook func()) *Future[Out] {
+	for {
+		x, err := e.current()
+		if err != nil {
+			return &Future[Out]{call: failed(err)}
+		}
+		cl := fn.request(ctx, x, in)
+		cl.hook = hook
+		cl = x.core.submit(ctx, x, cl, patient)
+		if !cl.refused || e.reusable == nil {
+			return &Future[Out]{call: cl}
+		}
+	}
+}
+
+// request makes the call, or one that has failed already.
+func (f Func[In, Out]) request(ctx context.Context, e *Executor, in In) *call {
+	t, err := f.resolve(&e.core.opts)
 	if err != nil {
-		return &Future[Out]{core: e.core, call: failed(err)}
+		return failed(err)
 	}
 	input, err := encode(in, t.limits)
 	if err != nil {
-		return &Future[Out]{core: e.core, call: failed(err)}
-	}
-	if ctx.Err() != nil {
-		return &Future[Out]{core: e.core, call: failed(context.Cause(ctx))}
+		return failed(err)
 	}
 	cl := newCall(t, input)
-	cl.owner = e
-	e.core.submit(ctx, cl)
-	return &Future[Out]{core: e.core, call: cl}
+	if err := cl.nest(ctx, e.core); err != nil {
+		return failed(err)
+	}
+	if f.Pure {
+		e.core.remember(cl)
+	}
+	return cl
 }
 
 // encode returns in's bytes, within the limit.
@@ -42,4 +69,148 @@ func encode[In any](in In, l Limits) ([]byte, error) {
 		return nil, &LimitError{Limit: guestabi.LimitInput, Max: l.Input, Used: size}
 	}
 	return input, nil
+}
+
+// submit queues cl, to be ended when ctx ends, and returns it. A call that cannot
+// be queued comes back done, with the reason.
+func (c *core) submit(ctx context.Context, e *Executor, cl *call, patient bool) *call {
+	if cl.state != Done && ctx.Err() != nil {
+		cl = failed(context.Cause(ctx))
+	}
+	cl.core = c
+	if cl.state == Done {
+		cl.hook = nil
+		return cl
+	}
+	cl.owner = e
+	if c.opts.Host != nil {
+		cl.values = context.WithoutCancel(ctx)
+	}
+	if cl.parent != nil {
+		cl.parent.core.count(cl.parent, 1)
+	}
+	c.update(func() { c.arriveLocked(cl, patient || c.opts.BlockWhenFull) })
+	if ctx.Done() != nil {
+		c.watch(ctx, cl)
+	}
+	if cl.admitted != nil {
+		<-cl.admitted // when there is room, or when the call ends; ctx ends it
+	}
+	return cl
+}
+
+// arriveLocked takes a new call in, lets it wait for room, or fails it.
+func (c *core) arriveLocked(cl *call, patient bool) {
+	if err := c.refusesLocked(cl); err != nil {
+		c.refuseCallLocked(cl, err)
+		return
+	}
+	t := c.queue.tenant(cl.target.tenant)
+	room := cl.depth > 1 || c.roomLocked(t)
+	if !room && !patient {
+		c.queue.forget(t)
+		cl.hook = nil
+		c.finishLocked(cl, nil, ErrQueueFull)
+		return
+	}
+	cl.tenant = t
+	t.calls++
+	c.pending++
+	if room {
+		c.acceptLocked(cl)
+		return
+	}
+	cl.admitted = make(chan struct{})
+	t.blocked.push(cl)
+	c.blocked[t] = struct{}{}
+}
+
+// refuseCallLocked ends a call that is not taken in.
+func (c *core) refuseCallLocked(cl *call, err error) {
+	cl.refused, cl.hook = true, nil
+	c.finishLocked(cl, nil, err)
+}
+
+// refusesLocked reports why a new call cannot be taken in. The nested calls of
+// one that goes on are part of it, also while the executor drains.
+func (c *core) refusesLocked(cl *call) error {
+	switch {
+	case c.broken != nil:
+		return c.brokenError()
+	case c.phase == open:
+		return nil
+	case c.phase == draining && cl.parent != nil && cl.parent.core == c && cl.parent.state != Done:
+		return nil
+	default:
+		return ErrShutdown
+	}
+}
+
+// roomLocked reports whether another call of a tenant may wait for a worker.
+func (c *core) roomLocked(t *tenant) bool {
+	o := &c.opts
+	return (o.MaxPending == 0 || c.waiting < o.MaxPending) && (o.TenantPending == 0 || t.waiting < o.TenantPending)
+}
+
+// admitLocked queues calls that wait for room, those of tenants with the fewest
+// calls waiting first, and reports whether there was one.
+func (c *core) admitLocked() (any bool) {
+	for len(c.blocked) > 0 {
+		var next *tenant
+		for t := range c.blocked {
+			if c.roomLocked(t) && (next == nil || t.waiting < next.waiting) {
+				next = t
+			}
+		}
+		if next == nil {
+			break
+		}
+		cl := next.blocked.front()
+		c.unlistLocked(cl)
+		close(cl.admitted)
+		c.acceptLocked(cl)
+		any = true
+	}
+	return any
+}
+
+// acceptLocked takes a call in for good.
+func (c *core) acceptLocked(cl *call) {
+	c.stats.Submitted++
+	if cl.usage.Cached {
+		c.stats.ResultHits++
+		c.finishLocked(cl, cl.output, nil)
+		return
+	}
+	m := c.moduleLocked(cl.target.module)
+	m.users++
+	cl.module = m
+	c.enqueueLocked(cl, false)
+}
+
+// watch ends the call when ctx does. The callback has no owner to wait for it: it
+// takes a lock, kills at most one process and returns.
+func (c *core) watch(ctx context.Context, cl *call) {
+	stop := context.AfterFunc(ctx, func() { c.cancel(cl, context.Cause(ctx)) })
+	c.mu.Lock()
+	done := cl.state == Done
+	cl.release = stop
+	c.mu.Unlock()
+	if done {
+		stop()
+	}
+}
+
+// cancel ends the call with err if it is not done, and returns the state it was
+// found in. A running call's worker is killed.
+func (c *core) cancel(cl *call, err error) State {
+	var found State
+	c.update(func() {
+		found = cl.state
+		if found == Running {
+			c.condemnLocked(cl.worker)
+		}
+		c.finishLocked(cl, nil, err)
+	})
+	return found
 }

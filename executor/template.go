@@ -21,7 +21,7 @@ const (
 // compile compiles a module in a process of its own and returns the entry, or
 // nil when this build cannot hand compiled code to workers.
 func (c *core) compile(m *module) (*codecache.Entry, error) {
-	cn, err := c.connect("sandpool-compile", wire.Hello{Role: wire.RoleTemplate, Data: compileData})
+	cn, err := c.connect("compile", wire.Hello{Role: wire.RoleTemplate, Data: compileData})
 	if err != nil {
 		return nil, err
 	}

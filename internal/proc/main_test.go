@@ -67,6 +67,12 @@ var roles = map[string]func(in *proc.Inherited) int{
 		fmt.Println("the end") // standard output goes the same way
 		return 3
 	},
+	"controlled": func(in *proc.Inherited) int {
+		if _, err := io.Copy(in.Replies, in.Control); err != nil {
+			return 1
+		}
+		return 7
+	},
 	"environment": func(in *proc.Inherited) int {
 		fmt.Fprintf(in.Replies, "%s\n%s", os.Args[0], strings.Join(os.Environ(), "\n"))
 		return 0

@@ -19,14 +19,15 @@ type Spec struct {
 }
 
 // A Process is a started worker, as its host holds it. Requests, Replies and
-// SendBlobs are for one goroutine; Kill is for any; Wait is called once.
+// SendBlobs are for one goroutine; Kill, Control and Stop are for any; Wait is
+// called once.
 type Process struct {
 	PID      int
 	Requests *os.File // host writes; blocking
 	Replies  *os.File // host reads; blocking
 
 	cmd     *exec.Cmd
-	control *os.File // closing it asks the worker to exit
+	control *os.File // frames that are read at any time; closing it asks the worker to exit
 	blobs   *os.File // descriptor channel; nil where there is none
 	stderr  *tail
 	once    sync.Once // closes control
@@ -92,6 +93,15 @@ func baseEnv() []string {
 func (p *Process) Kill() {
 	// The only error is that the process has ended already.
 	_ = p.cmd.Process.Kill()
+}
+
+// Control writes b, whole frames, to the control pipe, which the worker reads at
+// any time, also in the middle of a call. It may be called at any time; after Stop
+// or the worker's end it returns an error. It does not block as long as its
+// callers leave at most one frame unread: a pipe holds more.
+func (p *Process) Control(b []byte) error {
+	_, err := p.control.Write(b)
+	return err
 }
 
 // Stop asks the process to exit by closing its control pipe. It may be called

@@ -61,6 +61,50 @@ func TestProcess_stop(t *testing.T) {
 	require.Equal(t, 7, w.exit().Code)
 }
 
+func TestProcess_control(t *testing.T) {
+	t.Parallel()
+	w := start(t, "controlled")
+	for _, frame := range []string{strings.Repeat("a", 32), strings.Repeat("b", 32)} {
+		require.NoError(t, w.Control([]byte(frame)))
+		buf := make([]byte, len(frame))
+		_, err := io.ReadFull(w.Replies, buf)
+		require.NoError(t, err)
+		require.Equal(t, frame, string(buf))
+	}
+	w.Stop()
+	require.ErrorIs(t, w.Control(make([]byte, 32)), os.ErrClosed)
+	require.Equal(t, 7, w.exit().Code, "its end still asks to exit")
+	require.Error(t, w.Control(make([]byte, 32)))
+}
+
+func TestProcess_controlAfterExit(t *testing.T) {
+	t.Parallel()
+	w := start(t, "exit")
+	w.exited(t)
+	require.Error(t, w.Control(make([]byte, 32)), "nobody reads any more")
+	w.exit()
+	require.ErrorIs(t, w.Control(make([]byte, 32)), os.ErrClosed)
+}
+
+// TestProcess_controlRaces: any goroutine may write while another one stops and
+// reaps the process.
+func TestProcess_controlRaces(t *testing.T) {
+	t.Parallel()
+	w := start(t, "controlled")
+	go func() { _, _ = io.Copy(io.Discard, w.Replies) }() // exits when exit closes the pipe
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for w.Control(make([]byte, 32)) == nil {
+				time.Sleep(time.Microsecond)
+			}
+		})
+	}
+	w.Stop()
+	wg.Wait()
+	w.exit()
+}
+
 func TestProcess_exited(t *testing.T) {
 	t.Parallel()
 	w := start(t, "hang")

@@ -13,7 +13,7 @@ import (
 type Inherited struct {
 	Requests *os.File // worker reads
 	Replies  *os.File // worker writes
-	Control  *os.File // worker reads; its end asks the worker to exit
+	Control  *os.File // worker reads at any time; its end asks the worker to exit
 	Blobs    *os.File // descriptor channel; nil where there is none
 }
 

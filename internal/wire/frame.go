@@ -25,18 +25,24 @@ const (
 	TypeUnload  Type = 0x04 // free a slot
 	TypeCall    Type = 0x05 // run the slot's function on the payload
 	TypeHostRet Type = 0x06 // answer to a TypeHostCall
+	TypeRevoke  Type = 0x07 // drop calls that have not begun; travels on the control pipe
+	TypeCollect Type = 0x08 // give memory back to the system
 
-	TypeReady    Type = 0x81 // worker's half of the handshake
-	TypeLoaded   Type = 0x82 // answer to TypeLoad
-	TypeEntry    Type = 0x83 // part of a compiled entry, from a template
-	TypeResult   Type = 0x84 // a call's output
-	TypeFail     Type = 0x85 // why a load or a call gave no result
-	TypeHostCall Type = 0x86 // the running guest calls a host function
+	TypeReady     Type = 0x81 // worker's half of the handshake
+	TypeLoaded    Type = 0x82 // answer to TypeLoad
+	TypeEntry     Type = 0x83 // part of a compiled entry, from a template
+	TypeResult    Type = 0x84 // a call's output
+	TypeFail      Type = 0x85 // why a load or a call gave no result
+	TypeHostCall  Type = 0x86 // the running guest calls a host function
+	TypeRevoked   Type = 0x87 // answer to TypeRevoke
+	TypeCollected Type = 0x88 // answer to TypeCollect
 )
 
 var typeNames = map[Type]string{
 	TypeHello: "HELLO", TypeLoad: "LOAD", TypeBlob: "BLOB", TypeUnload: "UNLOAD", TypeCall: "CALL", TypeHostRet: "HOSTRET",
+	TypeRevoke: "REVOKE", TypeCollect: "COLLECT",
 	TypeReady: "READY", TypeLoaded: "LOADED", TypeEntry: "ENTRY", TypeResult: "RESULT", TypeFail: "FAIL", TypeHostCall: "HOSTCALL",
+	TypeRevoked: "REVOKED", TypeCollected: "COLLECTED",
 }
 
 // String returns the name that docs/protocol.md uses.
@@ -52,6 +58,14 @@ const (
 	// HostLog is one log line of the guest: Code holds the level (an int32) and
 	// Flags the stream it came from.
 	HostLog uint32 = 0
+	// HostFirst is the first function of [Load.Host]; the others follow in order.
+	HostFirst uint32 = 1
+)
+
+// Outcomes of a host function, in [Header.Code] of a TypeHostRet.
+const (
+	HostOK     uint32 = 0 // the payload is its output
+	HostFailed uint32 = 1 // the payload is its error's text
 )
 
 // Streams of a HostLog, in [Header.Flags].
@@ -67,25 +81,38 @@ const FlagDescribe uint16 = 1
 
 // Sizes that both sides keep to, in bytes.
 const (
-	MaxControl     = 64 << 10         // a CBOR payload: HELLO, READY, LOAD, LOADED
+	MaxControl     = 64 << 10         // a CBOR payload: HELLO, READY, LOADED
+	MaxLoad        = 2 << 20          // a LOAD payload, which carries an initializer's input
 	MaxFail        = 512 << 10        // a FAIL payload: message, stack and standard error, each cut
 	MaxLogLine     = 64 << 10         // a log line
 	LogLineCost    = 16               // what a log line counts besides its bytes: empty ones are not free
 	MaxChunk       = 1 << 20          // the payload of a BLOB or ENTRY
 	MaxDescription = 1 << 20          // a module's description
 	MaxEntry       = 1 << 30          // a compiled entry as a whole
-	MaxPayload     = 1<<32 - 1 - 4096 // a CALL's input or a RESULT's output
+	MaxPayload     = 1<<32 - 1 - 4096 // a CALL's input, a RESULT's output or a HOSTRET
 )
+
+// MaxHostNames is how many entries [Load.Host] may have at most.
+const MaxHostNames = 64
 
 // A Header precedes every payload. Fields that a type does not name are zero.
 type Header struct {
 	Length uint32 // b[0:4]   payload bytes that follow the header
 	Type   Type   // b[5]     after the version in b[4]
 	Flags  uint16 // b[6:8]
-	ID     uint64 // b[8:16]  the call, counted by the host from 1
+	ID     uint64 // b[8:16]  the call, counted by the host for each worker from 1
 	Slot   uint32 // b[16:20] the slot of a LOAD, UNLOAD or CALL
 	Code   uint32 // b[20:24]
 	Time   int64  // b[24:32] nanoseconds
+}
+
+// AppendTo appends the encoded header to b, for a frame without payload that
+// travels outside a [Writer].
+func (h Header) AppendTo(b []byte) []byte {
+	at := len(b)
+	b = append(b, make([]byte, HeaderSize)...)
+	h.put(b[at:])
+	return b
 }
 
 // put encodes h into the first HeaderSize bytes of b.

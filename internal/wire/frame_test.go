@@ -19,12 +19,16 @@ var all = wire.Limits{
 	{Type: wire.TypeUnload, Max: wire.MaxPayload},
 	{Type: wire.TypeCall, Max: wire.MaxPayload},
 	{Type: wire.TypeHostRet, Max: wire.MaxPayload},
+	{Type: wire.TypeRevoke, Max: wire.MaxPayload},
+	{Type: wire.TypeCollect, Max: wire.MaxPayload},
 	{Type: wire.TypeReady, Max: wire.MaxPayload},
 	{Type: wire.TypeLoaded, Max: wire.MaxPayload},
 	{Type: wire.TypeEntry, Max: wire.MaxPayload},
 	{Type: wire.TypeResult, Max: wire.MaxPayload},
 	{Type: wire.TypeFail, Max: wire.MaxPayload},
 	{Type: wire.TypeHostCall, Max: wire.MaxPayload},
+	{Type: wire.TypeRevoked, Max: wire.MaxPayload},
+	{Type: wire.TypeCollected, Max: wire.MaxPayload},
 }
 
 // golden are frames as other programs would have to write them: one line per
@@ -59,6 +63,12 @@ var golden = []struct {
 		"",
 		[]string{"00000000", "01", "84", "0000", "0100000000000000", "00000000", "00000000", "feffffffffffffff"},
 	},
+	{
+		"revocation of three calls",
+		wire.Header{Type: wire.TypeRevoke, ID: 5, Code: 3},
+		"",
+		[]string{"00000000", "01", "07", "0000", "0500000000000000", "00000000", "03000000", "0000000000000000"},
+	},
 }
 
 func TestHeader_golden(t *testing.T) {
@@ -72,10 +82,12 @@ func TestHeader_golden(t *testing.T) {
 			require.Equal(t, want, hex.EncodeToString(buf.Bytes()))
 			require.Equal(t, wire.HeaderSize+len(tc.payload), buf.Len())
 
+			tc.header.Length = uint32(len(tc.payload))
+			require.Equal(t, "ff"+want[:2*wire.HeaderSize], hex.EncodeToString(tc.header.AppendTo([]byte{0xff})))
+
 			r := wire.NewReader(&buf)
 			h, err := r.Next(all)
 			require.NoError(t, err)
-			tc.header.Length = uint32(len(tc.payload))
 			require.Equal(t, tc.header, h)
 			got, err := r.Payload(nil)
 			require.NoError(t, err)

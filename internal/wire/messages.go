@@ -34,16 +34,20 @@ type Ready struct {
 // module, run in one way. The module's bytes follow the first LOAD of its
 // digest in a worker.
 type Load struct {
-	Digest    []byte `cbor:"digest"`             // SHA-256 of the module
-	Function  string `cbor:"function,omitempty"` // registered name
-	Method    string `cbor:"method"`             // start method
-	Memory    uint64 `cbor:"memory"`             // linear memory limit in bytes
-	Output    uint64 `cbor:"output"`             // output limit in bytes
-	LogBytes  uint64 `cbor:"logbytes"`           // log, standard output and error of one call in bytes
-	Inline    bool   `cbor:"inline,omitempty"`   // blobs follow as BLOB frames instead of descriptors
-	Module    uint64 `cbor:"module,omitempty"`   // size of the module's bytes; 0 when the worker has them
-	Entry     uint64 `cbor:"entry,omitempty"`    // size of the compiled entry; 0 when there is none
-	EntryName []byte `cbor:"key,omitempty"`      // the key under which wazero looks the entry up
+	Digest    []byte   `cbor:"digest"`             // SHA-256 of the module
+	Function  string   `cbor:"function,omitempty"` // registered name
+	Method    string   `cbor:"method"`             // start method
+	Memory    uint64   `cbor:"memory"`             // linear memory limit in bytes
+	Output    uint64   `cbor:"output"`             // output limit in bytes
+	LogBytes  uint64   `cbor:"logbytes"`           // log, standard output and error of one call in bytes
+	Inline    bool     `cbor:"inline,omitempty"`   // blobs follow as BLOB frames instead of descriptors
+	Module    uint64   `cbor:"module,omitempty"`   // size of the module's bytes; 0 when the worker has them
+	Entry     uint64   `cbor:"entry,omitempty"`    // size of the compiled entry; 0 when there is none
+	EntryName []byte   `cbor:"key,omitempty"`      // the key under which wazero looks the entry up
+	Host      []string `cbor:"host,omitempty"`     // host functions the calls may call: number HostFirst + index
+	Init      string   `cbor:"init,omitempty"`     // registered function to run in each new instance before the call
+	InitInput []byte   `cbor:"initinput,omitempty"`
+	InitCodec uint32   `cbor:"initcodec,omitempty"` // codecs as in a CALL: input in bits 0–7, output in bits 8–15
 }
 
 // Loaded is the payload of a template's LOADED frame; a worker's is empty. ENTRY
@@ -65,6 +69,7 @@ type Failure struct {
 	Used    uint64 `cbor:"used,omitempty"`
 	Module  uint32 `cbor:"module,omitempty"` // KindModule: serialize.ModuleErrorKind
 	Name    string `cbor:"name,omitempty"`   // KindModule: the export or import meant
+	Init    bool   `cbor:"init,omitempty"`   // the initializer failed, the call did not begin
 }
 
 // Kinds of failure, in [Header.Code] of a FAIL frame.
@@ -88,7 +93,7 @@ var (
 			DupMapKey:         cbor.DupMapKeyEnforcedAPF,
 			IndefLength:       cbor.IndefLengthForbidden,
 			MaxNestedLevels:   8,
-			MaxArrayElements:  64,
+			MaxArrayElements:  MaxHostNames,
 			MaxMapPairs:       64,
 			TagsMd:            cbor.TagsForbidden,
 			FieldNameMatching: cbor.FieldNameMatchingCaseSensitive,

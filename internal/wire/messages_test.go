@@ -22,10 +22,12 @@ func filled() map[string]any {
 		"load": &wire.Load{
 			Digest: []byte{1}, Function: "f", Method: "fresh", Memory: 1, Output: 2, LogBytes: 3,
 			Inline: true, Module: 4, Entry: 5, EntryName: []byte{2},
+			Host: []string{"lookup"}, Init: "setup", InitInput: []byte{4}, InitCodec: 257,
 		},
 		"loaded": &wire.Loaded{Entry: 1, EntryName: []byte{3}},
 		"failure": &wire.Failure{
 			Message: "m", Guest: 1, Exit: 2, Stack: "s", Stderr: "e", Limit: "wall", Max: 3, Used: 4, Module: 5, Name: "é",
+			Init: true,
 		},
 	}
 }
@@ -109,6 +111,25 @@ func TestUnmarshal_refusesText(t *testing.T) {
 	b, err = cbor.Marshal(map[string]any{"engine": "v", "inforce": make([]string, 65)})
 	require.NoError(t, err)
 	require.Error(t, wire.Unmarshal(b, &wire.Ready{}), "too many elements")
+}
+
+func TestLoad_bounds(t *testing.T) {
+	t.Parallel()
+	l := wire.Load{InitInput: make([]byte, 1<<20), Host: make([]string, wire.MaxHostNames)}
+	for i := range l.Host {
+		l.Host[i] = strings.Repeat("x", 128)
+	}
+	b, err := wire.Marshal(l)
+	require.NoError(t, err)
+	require.Less(t, len(b), wire.MaxLoad, "an initializer's input of 1 MiB fits")
+	var got wire.Load
+	require.NoError(t, wire.Unmarshal(b, &got))
+	require.Equal(t, l, got)
+
+	l.Host = append(l.Host, "one more")
+	b, err = wire.Marshal(l)
+	require.NoError(t, err)
+	require.Error(t, wire.Unmarshal(b, &got))
 }
 
 func TestUnmarshal_truncated(t *testing.T) {

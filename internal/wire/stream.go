@@ -5,15 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // small is the largest frame that travels in one write with its header.
 const small = 32 << 10
 
+// keep is the largest buffer that a Writer keeps between writes.
+const keep = 2 * (HeaderSize + small)
+
 // A Writer writes frames. It is for one goroutine.
 type Writer struct {
 	w   io.Writer
-	buf []byte // header and small payload; never holds more than small bytes
+	buf []byte // frames that were appended and not written yet
 }
 
 // NewWriter returns a Writer on w, whose Write must be blocking and complete
@@ -24,7 +28,8 @@ func NewWriter(w io.Writer) *Writer {
 
 // Write sends one frame; its payload is the parts together and sets h.Length. A
 // frame of up to 32 KiB is one write, a larger one a write for the header and one
-// for each part.
+// for each part. Frames that [Writer.Append] has left are sent ahead of it, in its
+// first write.
 func (w *Writer) Write(h Header, parts ...[]byte) error {
 	total := 0
 	for _, p := range parts {
@@ -34,22 +39,14 @@ func (w *Writer) Write(h Header, parts ...[]byte) error {
 		return &FrameError{Type: h.Type, Length: MaxPayload, Max: MaxPayload}
 	}
 	h.Length = uint32(total)
-	if total > small {
-		parts = append([][]byte{nil}, parts...)
-	}
-	if cap(w.buf) < HeaderSize+min(total, small) {
-		w.buf = make([]byte, 0, HeaderSize+small)
-	}
-	b := w.buf[:HeaderSize]
-	h.put(b)
 	if total <= small {
-		for _, p := range parts {
-			b = append(b, p...)
-		}
-		_, err := w.w.Write(b)
+		w.add(h, total, parts...)
+		return w.Flush()
+	}
+	w.add(h, 0)
+	if err := w.Flush(); err != nil {
 		return err
 	}
-	parts[0] = b
 	for _, p := range parts {
 		if len(p) == 0 {
 			continue
@@ -59,6 +56,50 @@ func (w *Writer) Write(h Header, parts ...[]byte) error {
 		}
 	}
 	return nil
+}
+
+// Append adds a frame, whose payload is copied, to what the next [Writer.Flush] or
+// [Writer.Write] sends. The buffer grows as it must: it is for small frames, and
+// how many may wait is the caller's to bound.
+func (w *Writer) Append(h Header, payload []byte) {
+	if uint64(len(payload)) > MaxPayload {
+		panic("wire: Append of more than a frame may hold")
+	}
+	h.Length = uint32(len(payload))
+	w.add(h, len(payload), payload)
+}
+
+// Flush sends all appended frames in one write. Without any it does nothing. What
+// it could not send is dropped: a stream that broke inside a frame is of no more
+// use.
+func (w *Writer) Flush() error {
+	b := w.buf
+	w.buf = w.buf[:0]
+	if cap(w.buf) > keep {
+		w.buf = make([]byte, 0, HeaderSize+small)
+	}
+	if len(b) == 0 {
+		return nil
+	}
+	_, err := w.w.Write(b)
+	return err
+}
+
+// add appends a header and the size bytes of a payload to the buffer.
+func (w *Writer) add(h Header, size int, parts ...[]byte) {
+	at := len(w.buf)
+	if need := HeaderSize + size; cap(w.buf)-at < need {
+		if at == 0 && need <= HeaderSize+small {
+			w.buf = make([]byte, 0, HeaderSize+small) // at once, as other frames will want it
+		} else {
+			w.buf = slices.Grow(w.buf, need)
+		}
+	}
+	w.buf = w.buf[:at+HeaderSize]
+	h.put(w.buf[at:])
+	for _, p := range parts {
+		w.buf = append(w.buf, p...)
+	}
 }
 
 // WriteChunks sends data as frames of at most MaxChunk bytes each.

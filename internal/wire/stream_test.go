@@ -413,3 +413,69 @@ func TestAllocations_perFrame(t *testing.T) {
 	frame() // buffers
 	require.Zero(t, testing.AllocsPerRun(100, frame))
 }
+
+func TestWriter_append(t *testing.T) {
+	t.Parallel()
+	call := func(id uint64) wire.Header { return wire.Header{Type: wire.TypeCall, ID: id, Length: 99} }
+	var out writes
+	w := wire.NewWriter(&out)
+	require.NoError(t, w.Flush(), "nothing to send")
+	require.Empty(t, out.sizes)
+
+	payload := []byte("one")
+	w.Append(call(1), payload)
+	copy(payload, "xxx") // it was copied
+	w.Append(call(2), nil)
+	w.Append(call(3), make([]byte, small))
+	w.Append(call(4), []byte("four"))
+	require.Empty(t, out.sizes, "only Flush writes")
+	require.NoError(t, w.Flush())
+	require.NoError(t, w.Flush(), "once")
+	require.Equal(t, []int{4*wire.HeaderSize + 3 + small + 4}, out.sizes)
+
+	r := wire.NewReader(&out)
+	for i, want := range []string{"one", "", string(make([]byte, small)), "four"} {
+		h, err := r.Next(all)
+		require.NoError(t, err)
+		require.Equal(t, wire.Header{Type: wire.TypeCall, ID: uint64(i + 1), Length: uint32(len(want))}, h)
+		p, err := r.Payload(nil)
+		require.NoError(t, err)
+		require.Equal(t, want, string(p))
+	}
+	_, err := r.Next(all)
+	require.ErrorIs(t, err, io.EOF)
+}
+
+func TestWriter_appendThenWrite(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		last int
+		want []int
+	}{
+		{1, []int{2*wire.HeaderSize + 3}},
+		{small, []int{2*wire.HeaderSize + 2 + small}},
+		{small + 1, []int{2*wire.HeaderSize + 2, small + 1}},
+	} {
+		var out writes
+		w := wire.NewWriter(&out)
+		w.Append(wire.Header{Type: wire.TypeCall, ID: 1}, []byte("ab"))
+		require.NoError(t, w.Write(wire.Header{Type: wire.TypeCall, ID: 2}, make([]byte, tc.last)))
+		require.Equal(t, tc.want, out.sizes)
+		r := wire.NewReader(&out)
+		for i, size := range []int{2, tc.last} {
+			h, err := r.Next(all)
+			require.NoError(t, err)
+			require.EqualValues(t, i+1, h.ID, "in order")
+			require.EqualValues(t, size, h.Length)
+			require.NoError(t, r.Discard())
+		}
+	}
+}
+
+func TestWriter_appendFailure(t *testing.T) {
+	t.Parallel()
+	w := wire.NewWriter(&failing{0})
+	w.Append(wire.Header{Type: wire.TypeCall}, nil)
+	require.ErrorIs(t, w.Flush(), errClosed)
+	require.NoError(t, w.Flush(), "it is not tried again")
+}

@@ -1,0 +1,25 @@
+package executor
+
+// remember looks a call of a Pure function up among the results that are kept, or
+// notes where its own is to be kept.
+func (c *core) remember(cl *call) {
+	if c.results == nil {
+		return
+	}
+	t := &cl.target
+	parts := resultKeyParts{
+		Digest: t.module.Sum(), Function: t.name, Codecs: t.codecs, Method: string(t.method), Memory: t.limits.Memory,
+		Grants: t.hostNames(), Init: c.init.name, InitCodec: c.init.codec, InitInput: c.init.input,
+		Env: c.opts.Env, Input: cl.input,
+	}
+	if c.isolates() {
+		parts.Domain = t.tenant
+	}
+	key := parts.key()
+	output, ok := c.results.get(key)
+	if ok && int64(len(output)) <= t.limits.Output {
+		cl.output, cl.usage.Cached = output, true
+		return
+	}
+	cl.keep = &key
+}

@@ -1,0 +1,215 @@
+package executor
+
+import (
+	"time"
+
+	"github.com/sandpool/sandpool/internal/wire"
+)
+
+// Bounds of what a worker is handed ahead of its turn.
+const (
+	aheadTime  = time.Millisecond     // of work, by the pace of the function's last calls
+	aheadBytes = 32 << 10             // unread in the pipe, headers included
+	stallAfter = 5 * time.Millisecond // a call that takes longer gives back those behind it
+)
+
+// skipAtMost bounds how many tenants are passed over for want of a worker of their
+// own in one go.
+const skipAtMost = 16
+
+// dispatchLocked gives queued calls to workers that wait: nested ones first, the
+// deepest of all, then those of tenants in turn.
+func (c *core) dispatchLocked() {
+	f, q := &c.fleet, &c.queue
+	for i := len(q.nested) - 1; i >= 0; i-- {
+		for q.nested[i].len() > 0 && f.busy < f.limit && f.levels[i+2] < f.limit {
+			if !c.placeLocked(q.nested[i].front()) {
+				break
+			}
+		}
+	}
+	var skipped []*tenant
+	for len(q.turns) > 0 && f.busy < f.limit && f.levels[1] < f.limit && len(f.idle)+len(f.standbys) > 0 {
+		t := q.turns[0]
+		if c.placeLocked(t.next()) {
+			continue
+		}
+		// Its workers would have to be others than those that wait.
+		t.passed = true
+		q.fix(t)
+		if skipped = append(skipped, t); len(skipped) == skipAtMost {
+			break
+		}
+	}
+	for _, t := range skipped {
+		t.passed = false
+		q.fix(t)
+	}
+}
+
+// placeLocked gives a call to a worker that waits, if one of them may have it.
+func (c *core) placeLocked(cl *call) bool {
+	f := &c.fleet
+	if i := c.choose(f.idle, cl); i >= 0 {
+		w := f.idle[i]
+		f.idle = append(f.idle[:i], f.idle[i+1:]...)
+		c.assignLocked(w, cl)
+		return true
+	}
+	if f.room() <= 0 {
+		return false
+	}
+	if i := c.choose(f.standbys, cl); i >= 0 {
+		w := f.standbys[i]
+		f.standbys = append(f.standbys[:i], f.standbys[i+1:]...)
+		c.promoteLocked(w)
+		c.assignLocked(w, cl)
+		return true
+	}
+	return false
+}
+
+// choose returns the place of the worker in list that suits a call best: one that
+// has the module, and of these the last; -1 if none may have it.
+func (c *core) choose(list []*worker, cl *call) int {
+	best := -1
+	for i := len(list) - 1; i >= 0; i-- {
+		w := list[i]
+		if w.bound && c.isolates() && w.domain != cl.target.tenant {
+			continue
+		}
+		if _, ok := w.modules[cl.module.source.Sum()]; ok {
+			return i
+		}
+		// A worker that has served nobody yet is left to others while there is one of
+		// the tenant's own.
+		if best < 0 || !list[best].bound && w.bound {
+			best = i
+		}
+	}
+	return best
+}
+
+// isolates reports whether tenants have workers of their own.
+func (c *core) isolates() bool { return c.opts.IsolateTenants != Off }
+
+// assignLocked gives an idle worker its next call, and takes that out of the queue.
+func (c *core) assignLocked(w *worker, cl *call) {
+	c.unlistLocked(cl)
+	w.domain, w.bound = cl.target.tenant, true
+	w.held = append(w.held, cl)
+	cl.worker = w
+	cl.module.users++ // the worker's own hold, until it lets go
+	c.serveLocked(w, cl)
+	c.beginLocked(w)
+	c.feedLocked(w)
+	w.poke()
+}
+
+// beginLocked notes that the first call a worker holds is running.
+func (c *core) beginLocked(w *worker) {
+	cl := w.held[0]
+	w.began = time.Now()
+	if cl.state == Done {
+		return
+	}
+	cl.state = Running
+	cl.usage.Queue = w.began.Sub(cl.submitted)
+	cl.usage.Worker, cl.usage.PID = w.number, w.pid
+	cl.usage.Attempts++
+}
+
+// feedLocked notes that a worker may be handed more calls in this transition.
+func (c *core) feedLocked(w *worker) {
+	if c.opts.Batch > 0 {
+		c.fed = append(c.fed, w)
+	}
+}
+
+// topUpLocked hands calls to workers ahead of their turn where the queue's next
+// calls are of the function the worker runs and short, and nobody is free for them.
+func (c *core) topUpLocked() {
+	for i, w := range c.fed {
+		c.fed[i] = nil
+		if c.queue.size > 0 && len(c.fleet.idle) == 0 && len(w.held) > 0 && !w.out && w.depth == 1 && !c.wornLocked(w) {
+			c.handAheadLocked(w)
+		}
+	}
+	c.fed = c.fed[:0]
+}
+
+func (c *core) handAheadLocked(w *worker) {
+	head := w.held[0]
+	pace := head.module.pace[head.target.name]
+	if pace == 0 || pace > aheadTime {
+		return
+	}
+	ahead := len(w.held) - 1
+	most := min(int(aheadTime/pace), c.opts.Batch, c.queue.size/max(1, c.fleet.busy)+1)
+	if ahead > most/2 {
+		return // few large batches rather than many small ones
+	}
+	bytes := 0
+	for _, cl := range w.held[1:] {
+		bytes += len(cl.input) + wire.HeaderSize
+	}
+	handed := false
+	for ; ahead < most; ahead++ {
+		cl := c.nextInTurnLocked()
+		if cl == nil || cl.target != head.target || cl.kind != head.kind {
+			break
+		}
+		if bytes += len(cl.input) + wire.HeaderSize; bytes > aheadBytes {
+			break
+		}
+		c.unlistLocked(cl)
+		w.held = append(w.held, cl)
+		cl.worker = w
+		cl.module.users++
+		handed = true
+	}
+	if handed {
+		c.wakeLocked(time.Now().Add(stallAfter))
+	}
+}
+
+// nextInTurnLocked returns the call that is next in the queue, or nil when it is a
+// nested one, which is never handed ahead: it could end up behind its own caller.
+func (c *core) nextInTurnLocked() *call {
+	for _, l := range c.queue.nested {
+		if l.len() > 0 {
+			return nil
+		}
+	}
+	if len(c.queue.turns) == 0 {
+		return nil
+	}
+	return c.queue.turns[0].next()
+}
+
+// giveBackLocked puts the calls that a worker holds from place i on back to the
+// front of the queue. They have not begun.
+func (c *core) giveBackLocked(w *worker, i int) {
+	if len(w.held) <= i {
+		return
+	}
+	for _, cl := range w.held[i:] {
+		c.letGoLocked(cl)
+	}
+	back := w.held[i:]
+	for j := len(back) - 1; j >= 0; j-- {
+		if back[j].state != Done {
+			c.enqueueLocked(back[j], true)
+		}
+	}
+	clear(w.held[i:])
+	w.held = w.held[:i]
+}
+
+// letGoLocked ends a worker's own hold of a call.
+func (c *core) letGoLocked(cl *call) {
+	cl.module.users--
+	if cl.state == Done {
+		cl.forget()
+	}
+}

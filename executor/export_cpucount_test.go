@@ -1,0 +1,4 @@
+package executor
+
+// CheckedCPUCount is cpuCount.
+func CheckedCPUCount() (int, error) { return cpuCount() }

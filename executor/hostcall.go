@@ -1,0 +1,116 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strings"
+
+	"github.com/sandpool/sandpool/internal/quote"
+	"github.com/sandpool/sandpool/internal/wire"
+)
+
+// errCallOver is the cause of a host function's context when the guest's call has
+// ended well.
+var errCallOver = errors.New("executor: the guest's call is over")
+
+// maxHostError bounds the text of a host function's error, in bytes.
+const maxHostError = 32 << 10
+
+// hostCall serves one call of a host function, or of the log.
+func (w *worker) hostCall(cl *call, h wire.Header, logs *guestLog) error {
+	if h.Slot == wire.HostLog && h.Length > wire.MaxLogLine {
+		return fmt.Errorf("worker logs a line of %d bytes", h.Length)
+	}
+	payload, err := w.conn.r.Payload(nil)
+	if err != nil {
+		return err
+	}
+	answer := wire.Header{Type: wire.TypeHostRet, ID: h.ID}
+	if h.Slot == wire.HostLog {
+		if err := logs.write(h, payload); err != nil {
+			return err
+		}
+		return w.conn.w.Write(answer, nil)
+	}
+	granted := cl.target.hostNames()
+	if int64(h.Slot) > int64(len(granted)) {
+		return fmt.Errorf("worker calls host function %d, which does not exist for it", h.Slot)
+	}
+	output, err := w.callHost(cl, granted[h.Slot-1], payload)
+	if isLoss(err) {
+		return err
+	}
+	if size := int64(len(output)); err == nil && size > cl.target.limits.Input {
+		err = fmt.Errorf("its output of %d bytes is more than the function's input limit, %d", size, cl.target.limits.Input)
+	}
+	if err != nil {
+		answer.Code = hostFailed
+		text := strings.ToValidUTF8(err.Error(), "\uFFFD")
+		output = []byte(text[:min(len(text), maxHostError)])
+	}
+	return w.conn.w.Write(answer, output)
+}
+
+// hostFailed in HOSTRET's code says that the payload is an error's text.
+const hostFailed = 1
+
+// isLoss reports whether err is about the worker, not about the host function.
+func isLoss(err error) bool { return errors.Is(err, errCondemned) || errors.Is(err, errIdleDeath) }
+
+// A hostResult is what a host function returned.
+type hostResult struct {
+	output []byte
+	err    error
+}
+
+// callHost runs a host function and waits for it, or for the worker's end.
+func (w *worker) callHost(cl *call, name string, input []byte) ([]byte, error) {
+	c := w.core
+	var ctx context.Context
+	c.update(func() {
+		if w.condemned || cl.state == Done {
+			return
+		}
+		ctx = c.hostContextLocked(cl)
+		w.inHost = true
+		c.parkLocked(w)
+	})
+	if ctx == nil {
+		return nil, errCondemned
+	}
+	result := make(chan hostResult, 1) // holds 1: nobody may be left to receive
+	fn := c.opts.Host.functions[name].call
+	// It exits when the function returns, which should be when ctx ends. Nobody waits
+	// for it: a function that closes the executor would never return.
+	go func() { result <- c.runHost(ctx, fn, name, input) }()
+	var r hostResult
+	select {
+	case r = <-result:
+	case <-ctx.Done():
+		r.err = errCondemned
+	case <-w.conn.p.Exited():
+		r.err = errIdleDeath
+	}
+	c.update(func() {
+		w.inHost = false
+		c.parkLocked(w)
+		if w.condemned {
+			r.err = errCondemned
+		}
+	})
+	return r.output, r.err
+}
+
+// runHost runs a host function and contains its panic.
+func (c *core) runHost(ctx context.Context, fn func(context.Context, []byte) ([]byte, error), name string, input []byte) (r hostResult) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.log.Error("host function panicked", "function", name, "panic", p, "stack", string(debug.Stack()))
+			r = hostResult{err: fmt.Errorf("host function %s panicked: %s", name, quote.Line(fmt.Sprint(p)))}
+		}
+	}()
+	r.output, r.err = fn(ctx, input)
+	return r
+}

@@ -1,0 +1,57 @@
+package executor
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+)
+
+// nestedBudget is how many calls a call and all below it may submit.
+const nestedBudget = 1000
+
+// nestKey is the key of the call in the context of its host functions.
+type nestKey struct{}
+
+// nest makes cl a nested call when ctx is a host function's.
+func (cl *call) nest(ctx context.Context, c *core) error {
+	parent, ok := ctx.Value(nestKey{}).(*call)
+	if !ok {
+		return nil
+	}
+	cl.parent, cl.depth, cl.budget = parent, parent.depth+1, parent.budget
+	if most := c.opts.MaxDepth; most > 0 && cl.depth > most {
+		return fmt.Errorf("%w: this one would be number %d, Options.MaxDepth is %d", ErrMaxDepth, cl.depth, most)
+	}
+	if cl.budget.Add(-1) < 0 {
+		return &LimitError{Limit: LimitNested, Max: nestedBudget, Used: nestedBudget + 1}
+	}
+	if parent.core == c {
+		cl.target.tenant = parent.target.tenant
+	}
+	return nil
+}
+
+// hostContextLocked returns the context of a call's host functions, which ends
+// with the call.
+func (c *core) hostContextLocked(cl *call) context.Context {
+	if cl.hostCtx == nil {
+		if cl.budget == nil {
+			cl.budget = new(atomic.Int64)
+			cl.budget.Store(nestedBudget)
+		}
+		cl.hostCtx, cl.endHost = context.WithCancelCause(context.WithValue(cl.values, nestKey{}, cl))
+	}
+	return cl.hostCtx
+}
+
+// count notes n more nested calls of a call that are not done, or fewer. While a
+// call waits in a host function with such calls under way, its worker is parked: its
+// place is theirs.
+func (c *core) count(cl *call, n int) {
+	c.update(func() {
+		cl.nested += n
+		if cl.worker != nil {
+			c.parkLocked(cl.worker)
+		}
+	})
+}

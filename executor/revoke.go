@@ -1,0 +1,167 @@
+package executor
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/sandpool/sandpool/internal/wire"
+)
+
+// dropLocked asks a worker not to begin the calls it was handed ahead that are
+// done by now. There is one request under way at a time; its answer brings the next.
+func (c *core) dropLocked(w *worker) {
+	if w.condemned || w.revoking || len(w.held) == 0 {
+		return
+	}
+	w.held = c.dropUnsentLocked(w.held, 1)
+	first, last := -1, -1
+	for i, cl := range w.held {
+		if i > 0 && cl.state == Done {
+			if first < 0 {
+				first = i
+			}
+			last = i
+		}
+	}
+	if first >= 0 {
+		c.revokeLocked(w, first, last)
+	}
+}
+
+// dropUnsentLocked takes those out of held, from place i on, that are done and have
+// not been written.
+func (c *core) dropUnsentLocked(held []*call, i int) []*call {
+	kept := held[:min(i, len(held))]
+	for _, cl := range held[len(kept):] {
+		if cl.state == Done && cl.seq == 0 {
+			c.letGoLocked(cl)
+		} else {
+			kept = append(kept, cl)
+		}
+	}
+	clear(held[len(kept):])
+	return kept
+}
+
+// freeStalledLocked has workers give back what they were handed ahead when the
+// call before it takes long.
+func (c *core) freeStalledLocked() {
+	now := time.Now()
+	for w := range c.fleet.all {
+		if len(w.held) < 2 || w.condemned || w.revoking {
+			continue
+		}
+		if end := w.began.Add(stallAfter); now.Before(end) {
+			c.wakeLocked(end)
+			continue
+		}
+		if w.held[1].seq == 0 {
+			c.giveBackLocked(w, 1) // the owner has not come to write them
+			continue
+		}
+		last := 1
+		for last+1 < len(w.held) && w.held[last+1].seq != 0 {
+			last++
+		}
+		c.revokeLocked(w, 1, last)
+	}
+}
+
+// revokeLocked asks a worker not to begin the calls it holds in places first to
+// last, which have been written.
+func (c *core) revokeLocked(w *worker, first, last int) {
+	w.revoking = true
+	w.revokeFrom, w.revokeTo = w.held[first].seq, w.held[last].seq
+	h := wire.Header{Type: wire.TypeRevoke, ID: w.revokeFrom, Code: uint32(w.revokeTo - w.revokeFrom + 1)}
+	c.after = append(c.after, func() {
+		// A failure is the process's end, of which the owner hears by itself.
+		_ = w.conn.p.Control(h.AppendTo(nil))
+	})
+}
+
+// owesAnswer reports whether the worker has a REVOKE to answer.
+func (w *worker) owesAnswer() bool {
+	w.core.mu.Lock()
+	defer w.core.mu.Unlock()
+	return w.revoking
+}
+
+// readRevoked reads the answer to a REVOKE while the worker runs no call.
+func (w *worker) readRevoked() error {
+	h, err := w.conn.r.Next(wire.Limits{{Type: wire.TypeRevoked, Max: 0}})
+	if err != nil {
+		return err
+	}
+	_, err = w.revoked(h, nil)
+	return err
+}
+
+// revoked handles the answer to a REVOKE: what the worker has dropped is done
+// with, or goes back to the queue. It reports whether cl, whose turn it was, is among
+// that.
+func (w *worker) revoked(h wire.Header, cl *call) (gone bool, err error) {
+	c := w.core
+	check := false
+	c.update(func() {
+		if w.condemned {
+			err = errCondemned
+			return
+		}
+		if err = w.checkRevokedLocked(h); err != nil {
+			return
+		}
+		w.revoking = false
+		if len(w.held) > 0 {
+			if first := w.held[0]; first.state == Done && first.seq >= w.revokeFrom && first.seq < h.ID {
+				c.condemnLocked(w) // it has begun what nobody waits for
+				err = errCondemned
+				return
+			}
+		}
+		gone = c.takeBackLocked(w, h.ID, h.ID+uint64(h.Code), cl)
+		if gone || len(w.held) == 0 {
+			check = c.proceedLocked(w)
+		}
+		c.dropLocked(w)
+	})
+	if check && err == nil {
+		err = w.checkMemory()
+	}
+	return gone, err
+}
+
+// checkRevokedLocked reports what is wrong with an answer to a REVOKE.
+func (w *worker) checkRevokedLocked(h wire.Header) error {
+	end := h.ID + uint64(h.Code)
+	if !w.revoking || h.ID < w.revokeFrom || end < h.ID || end > w.revokeTo+1 || h.Code > 0 && end <= w.revokeTo {
+		return fmt.Errorf("worker dropped %d calls from %d on, which it was not asked to", h.Code, h.ID)
+	}
+	return nil
+}
+
+// takeBackLocked takes the calls numbered from from to before to off a worker that
+// has dropped them, back to the front of the queue if somebody waits for them, and reports whether cl is one.
+func (c *core) takeBackLocked(w *worker, from, to uint64, cl *call) (has bool) {
+	var back []*call
+	kept := w.held[:0]
+	for _, h := range w.held {
+		if h.seq < from || h.seq >= to {
+			kept = append(kept, h)
+			continue
+		}
+		has = has || h == cl
+		c.letGoLocked(h)
+		if h.state == Running { // it was next, as far as we knew
+			h.usage.Attempts--
+		}
+		if h.state != Done {
+			back = append(back, h)
+		}
+	}
+	clear(w.held[len(kept):])
+	w.held = kept
+	for i := len(back) - 1; i >= 0; i-- {
+		c.enqueueLocked(back[i], true)
+	}
+	return has
+}

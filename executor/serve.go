@@ -1,0 +1,257 @@
+package executor
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sandpool/sandpool/internal/guestabi"
+	"github.com/sandpool/sandpool/internal/quote"
+	"github.com/sandpool/sandpool/internal/wire"
+)
+
+// serveCall runs the call whose turn it is to its end, and sends those that are
+// handed ahead on their way. An error means that the worker is lost, or has to be.
+func (w *worker) serveCall(cl *call) error {
+	if !w.sent(cl) {
+		slot, err := w.bind(cl)
+		if answer, ok := errors.AsType[answerError](err); ok {
+			return w.settle(cl, nil, Usage{}, answer.err)
+		}
+		if err != nil {
+			return notBegunError{err}
+		}
+		if cl.kind == callPreload {
+			return w.settle(cl, nil, Usage{}, nil)
+		}
+		w.slot = slot
+		w.armWall(cl)
+	}
+	if err := w.send(); err != nil {
+		return err
+	}
+	return w.answer(cl)
+}
+
+func (w *worker) sent(cl *call) bool {
+	w.core.mu.Lock()
+	defer w.core.mu.Unlock()
+	return cl.seq != 0
+}
+
+// armWall starts the clock of the call's wall limit.
+func (w *worker) armWall(cl *call) {
+	w.core.mu.Lock()
+	defer w.core.mu.Unlock()
+	w.armWallLocked(cl)
+}
+
+func (w *worker) armWallLocked(cl *call) {
+	wall := cl.target.limits.Wall
+	w.armLocked(wall, func(over time.Duration) error {
+		return &LimitError{Limit: guestabi.LimitWall, Max: int64(wall), Used: int64(wall + over)}
+	})
+}
+
+// send writes the calls that have not been written yet, small ones together.
+func (w *worker) send() error {
+	calls, err := w.unsent()
+	if err != nil {
+		return err
+	}
+	for i, cl := range calls {
+		h := wire.Header{
+			Type: wire.TypeCall, ID: cl.seq, Slot: w.slot, Code: cl.target.codecs, Time: int64(cl.target.limits.Wall),
+		}
+		if cl.kind == callDescribe {
+			h.Flags |= wire.FlagDescribe
+		}
+		// Only the first may be large: the worker reads it before those behind it.
+		if i == 0 && len(cl.input) > aheadBytes {
+			err = w.conn.w.Write(h, cl.input)
+		} else {
+			w.conn.w.Append(h, cl.input)
+		}
+		if err != nil {
+			return notBegun(err)
+		}
+	}
+	return notBegun(w.conn.w.Flush())
+}
+
+// unsent numbers the calls that have not been written yet and returns them.
+func (w *worker) unsent() ([]*call, error) {
+	w.core.mu.Lock()
+	defer w.core.mu.Unlock()
+	if w.condemned {
+		return nil, errCondemned
+	}
+	calls := w.sending[:0]
+	for _, cl := range w.held {
+		if cl.seq == 0 {
+			w.lastSeq++
+			cl.seq = w.lastSeq
+			calls = append(calls, cl)
+		}
+	}
+	w.sending = calls
+	return calls, nil
+}
+
+// An answerError wraps a failure that the worker answered: it lives on.
+type answerError struct{ err error }
+
+func (e answerError) Error() string { return e.err.Error() }
+
+// answer reads frames until the call's outcome, serving host calls meanwhile, or
+// until the worker has dropped the call.
+func (w *worker) answer(cl *call) error {
+	limits := wire.Limits{
+		{Type: wire.TypeResult, Max: cl.maxResult()},
+		{Type: wire.TypeFail, Max: wire.MaxFail},
+		{Type: wire.TypeHostCall, Max: max(wire.MaxLogLine, uint32(cl.target.limits.Output))},
+		{Type: wire.TypeRevoked, Max: 0},
+	}
+	logs := guestLog{call: cl, worker: w}
+	for {
+		h, err := w.conn.r.Next(limits)
+		if err != nil {
+			return err
+		}
+		if h.Type == wire.TypeRevoked {
+			if gone, err := w.revoked(h, cl); gone || err != nil {
+				return err
+			}
+			continue
+		}
+		if h.ID != cl.seq {
+			return fmt.Errorf("worker answers call %d, it was given %d", h.ID, cl.seq)
+		}
+		switch h.Type { //nolint:exhaustive // Next lets only these through
+		case wire.TypeHostCall:
+			if err := w.hostCall(cl, h, &logs); err != nil {
+				return err
+			}
+		case wire.TypeResult:
+			output, err := w.conn.r.Payload(nil)
+			if err != nil {
+				return err
+			}
+			usage := Usage{Run: time.Duration(max(h.Time, 0)), Memory: int64(h.Code) << 16}
+			return w.settle(cl, output, usage, nil)
+		case wire.TypeFail:
+			err := w.failure(h, cl)
+			answer, ok := errors.AsType[answerError](err)
+			if !ok {
+				return err
+			}
+			return w.settle(cl, nil, Usage{}, answer.err)
+		}
+	}
+}
+
+// settle completes the call whose turn it was and goes on to the next.
+func (w *worker) settle(cl *call, output []byte, usage Usage, err error) error {
+	c := w.core
+	if cl.keep != nil && err == nil {
+		c.results.put(*cl.keep, output)
+	}
+	var after error
+	check := false
+	c.update(func() {
+		if w.condemned {
+			after = errCondemned // its call has been given to others, or is done
+			return
+		}
+		if cl.state != Done {
+			cl.usage.Run, cl.usage.Memory, cl.usage.Cold = usage.Run, usage.Memory, w.cold
+			if cl.kind == callFunction {
+				cl.module.paceLocked(cl.target.name, time.Since(w.began))
+			}
+		}
+		cl.module.startedLocked(err)
+		c.finishLocked(cl, output, err)
+		if cl.kind != callPreload {
+			w.calls++
+		}
+		w.cold = false
+		check = c.nextLocked(w)
+	})
+	if check && after == nil {
+		return w.checkMemory()
+	}
+	return after
+}
+
+// nextLocked takes a worker's first call off it and goes on as proceedLocked does.
+func (c *core) nextLocked(w *worker) (check bool) {
+	cl := w.held[0]
+	w.held[0] = nil
+	w.held = w.held[1:]
+	c.letGoLocked(cl)
+	return c.proceedLocked(w)
+}
+
+// proceedLocked begins the call that is now a worker's first, or lets the worker
+// rest; it reports whether the worker's memory is to be looked at before.
+func (c *core) proceedLocked(w *worker) (check bool) {
+	w.disarmLocked()
+	w.held = c.dropUnsentLocked(w.held, 0)
+	if len(w.held) > 0 {
+		c.beginLocked(w)
+		if w.held[0].seq != 0 {
+			w.armWallLocked(w.held[0])
+		}
+		c.feedLocked(w)
+		return false
+	}
+	w.held = nil
+	c.stopServingLocked(w)
+	switch {
+	case w.revoking: // it rests when the answer has come
+		w.armLocked(exitTimeout, nil)
+		return false
+	case c.opts.WorkerGrowth > 0 && !w.standby && !time.Now().Before(w.nextCheck):
+		return true
+	default:
+		c.restLocked(w)
+		return false
+	}
+}
+
+// maxResult is the longest output that the call's worker may send.
+func (cl *call) maxResult() uint32 {
+	if cl.kind == callDescribe {
+		return wire.MaxDescription
+	}
+	return uint32(cl.target.limits.Output)
+}
+
+// failure reads a FAIL and gives it its exported form. Only the worker's own
+// failure loses the worker.
+func (w *worker) failure(h wire.Header, cl *call) error {
+	f, err := w.conn.failure()
+	if err != nil {
+		return err
+	}
+	name := cl.target.name
+	if f.Init {
+		name = w.core.init.name
+	}
+	switch h.Code {
+	case wire.KindGuest:
+		err = &GuestError{
+			Func: name, Code: Code(f.Guest), Message: f.Message, ExitCode: f.Exit, Stack: f.Stack, Stderr: f.Stderr,
+		}
+	case wire.KindLimit:
+		err = limitError(f)
+	case wire.KindModule:
+		err = moduleError(f, cl.target.module)
+	default:
+		return fmt.Errorf("worker gave up: %s", quote.Line(f.Message))
+	}
+	if f.Init {
+		err = &StartError{Stage: stageInitializer, Err: err}
+	}
+	return answerError{err}
+}

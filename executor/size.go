@@ -1,0 +1,191 @@
+package executor
+
+import (
+	"fmt"
+	"time"
+)
+
+// Resize sets how many workers serve calls at a time, as Options.Workers does for a
+// new executor. More workers are started as calls need them; workers that are too many
+// are sent home as soon as they have no call. Resize does not wait for that, and no call is
+// lost. It returns an [*OptionError] for a number that Options.Workers could not be, and
+// [ErrShutdown] after Shutdown or Close.
+func (e *Executor) Resize(n int) error {
+	if n < 1 || n > maxWorkers {
+		return &OptionError{"Resize", fmt.Sprintf("%d is not between 1 and %d", n, maxWorkers)}
+	}
+	x, err := e.current()
+	if err != nil {
+		return err
+	}
+	return x.core.resize(n)
+}
+
+func (c *core) resize(n int) (err error) {
+	c.update(func() {
+		switch {
+		case c.broken != nil:
+			err = c.brokenError()
+		case c.phase != open:
+			err = ErrShutdown
+		default:
+			c.fleet.limit, c.fleet.parkedPeak = n, c.fleet.parked
+		}
+	})
+	return err
+}
+
+// sizeLocked starts the workers that queued calls could use and that are to be
+// kept, and sends those home that are too many or idle for too long.
+func (c *core) sizeLocked() {
+	f := &c.fleet
+	for f.surplus() > 0 && len(f.idle) > 0 {
+		c.retireLocked(f.idle[0])
+	}
+	c.retireLongIdleLocked()
+	c.stockLocked()
+	demand := c.demandLocked()
+	wantAlive := demand - (f.starting - c.spareStartingLocked())
+	if wantAlive > f.room() {
+		// Idle workers of other tenants make room.
+		for n := wantAlive - max(0, f.room()); n > 0 && len(f.idle) > 0; n-- {
+			c.retireLocked(f.idle[0])
+		}
+	}
+	wantAlive = min(wantAlive, f.room())
+	if c.phase == open {
+		wantAlive = max(wantAlive, min(max(c.opts.MinWorkers, f.floor()), f.limit)-f.alive)
+	}
+	wantSpare := 0
+	if c.phase == open {
+		wantSpare = c.opts.Standby - f.spares
+	}
+	c.startManyLocked(wantAlive, wantSpare)
+}
+
+// demandLocked is how many more workers the queue could use.
+func (c *core) demandLocked() int {
+	f, q := &c.fleet, &c.queue
+	if q.size == 0 {
+		return 0
+	}
+	most, n := f.limit-f.busy, 0
+	for i, l := range q.nested {
+		n += min(l.len(), f.limit-f.levels[i+2])
+	}
+	roots := 0
+	for _, t := range q.turns {
+		if room := f.limit - f.levels[1]; roots >= min(room, most) {
+			break
+		}
+		calls := 0
+		for _, l := range t.levels {
+			calls += l.len()
+		}
+		if q.most > 0 {
+			calls = min(calls, q.most-t.workers)
+		}
+		roots += calls
+	}
+	return min(most, n+min(roots, f.limit-f.levels[1]))
+}
+
+// spareStartingLocked is how many standbys have not come up.
+func (c *core) spareStartingLocked() int {
+	n := 0
+	if c.fleet.spares > len(c.fleet.standbys) {
+		for w := range c.fleet.all {
+			if w.standby && !w.ready && !w.out {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// startManyLocked starts workers, or sees to it that it is tried again.
+func (c *core) startManyLocked(alive, spare int) {
+	if c.startFailures > 0 { // one tries, the others wait for its luck
+		if c.fleet.starting > 0 {
+			return
+		}
+		alive = min(alive, 1)
+		spare = min(spare, 1-max(0, alive))
+	}
+	if alive <= 0 && spare <= 0 {
+		return
+	}
+	if time.Until(c.notBefore) > 0 {
+		c.wakeLocked(c.notBefore)
+		return
+	}
+	for range alive {
+		c.startLocked(false)
+	}
+	for range spare {
+		c.startLocked(true)
+	}
+}
+
+// startFailedLocked notes that a worker did not come up.
+func (c *core) startFailedLocked(err error) {
+	c.startFailures++
+	c.startErr = err
+	c.notBefore = time.Now().Add(min(startBackoff<<min(c.startFailures-1, 16), maxBackoff))
+	c.tellLocked()
+	if c.startFailures < maxStartFailures {
+		return
+	}
+	for w := range c.fleet.all {
+		if w.ready && !w.out {
+			return // calls have a worker to wait for
+		}
+	}
+	for _, cl := range c.queue.appendTo(nil) {
+		c.finishLocked(cl, nil, copyError(err))
+	}
+}
+
+// retireLongIdleLocked sends home workers that nobody has needed for a while.
+func (c *core) retireLongIdleLocked() {
+	f := &c.fleet
+	if c.opts.IdleTimeout == 0 || c.phase != open {
+		return
+	}
+	now := time.Now()
+	for len(f.idle) > 0 && f.alive > max(c.opts.MinWorkers, f.floor()) {
+		w := f.idle[0]
+		for _, o := range f.idle { // in order but for those that were passed over
+			if o.idleSince.Before(w.idleSince) {
+				w = o
+			}
+		}
+		if end := w.idleSince.Add(c.opts.IdleTimeout); now.Before(end) {
+			c.wakeLocked(end)
+			return
+		}
+		c.retireLocked(w)
+		f.parkedPeak = f.parked
+	}
+}
+
+// wornLocked reports whether a worker has served for long enough.
+func (c *core) wornLocked(w *worker) bool {
+	o := &c.opts
+	return w.heavy || o.CallsPerWorker > 0 && w.calls >= o.CallsPerWorker || o.WorkerAge > 0 && time.Since(w.born) >= o.WorkerAge
+}
+
+// stockLocked has standbys load the module with the most calls, once.
+func (c *core) stockLocked() {
+	m := c.hottest
+	if m == nil || m.state != compiled || c.phase != open {
+		return
+	}
+	standbys := c.fleet.standbys
+	for i := len(standbys) - 1; i >= 0; i-- {
+		if w := standbys[i]; w.stock != m {
+			w.stock = m
+			c.preloadLocked(w, c.preloadOf(m.source))
+		}
+	}
+}
