@@ -67,8 +67,7 @@ var forgetful = newHost("forgetful", func() {
 // sayGuest logs its input.
 func sayGuest() []byte {
 	guest := guesttest.NewTiny()
-	const n = 3 // the first local after the parameters
-	body := readInput(guest, n).I32(0).I32(0).Get(n).Call(guest.Log).I32(0)
+	body := readInput(guest).I32(0).I32(0).Get(inputSize).Call(guest.Log).I32(0)
 	return guest.Finish("say", onePage, []guesttest.ValueType{guesttest.I32}, body)
 }
 

@@ -82,13 +82,12 @@ const (
 func actFunc(t *testing.T) raw {
 	t.Helper()
 	guest := guesttest.NewTiny()
-	const n = 3 // the first local after the parameters
-	body := readInput(guest, n).
+	body := readInput(guest).
 		I32(0).Load8(0).I32(int32(actTrap[0])).Eq().If().Unreachable().End().
 		I32(0).Load8(0).I32(int32(actHold[0])).Eq().If().
 		I32(0).Append(guest.Text("begun")).Call(guest.Log).Loop().Br(0).End().
 		End().
-		I32(0).Get(n).Call(guest.Write).I32(0)
+		I32(0).Get(inputSize).Call(guest.Write).I32(0)
 	return tinyFunc(t, "act", guest.Finish("act", onePage, []guesttest.ValueType{guesttest.I32}, body))
 }
 
@@ -129,9 +128,13 @@ func inputs(texts ...string) iter.Seq[[]byte] {
 	}
 }
 
-// readInput reads a KiB of input to the start of the memory, its length into a local.
-func readInput(guest *guesttest.Tiny, local uint32) *guesttest.Code {
-	return new(guesttest.Code).I32(0).I32(0).I32(1 << 10).Call(guest.Read).Set(local)
+// inputSize is the local that has what readInput has read: the first after the
+// parameters.
+const inputSize = 3
+
+// readInput reads a KiB of input to the start of the memory.
+func readInput(guest *guesttest.Tiny) *guesttest.Code {
+	return new(guesttest.Code).I32(0).I32(0).I32(1 << 10).Call(guest.Read).Set(inputSize)
 }
 
 // onePage is the memory of the guests here.
@@ -221,10 +224,9 @@ type gate struct {
 func newGates(t *testing.T) *gate {
 	t.Helper()
 	guest := guesttest.NewTiny()
-	const n = 3 // the first local after the parameters
-	body := readInput(guest, n).
-		I32(0).I32(0).Get(n).Call(guest.Log).
-		I32(0).Get(n).Call(guest.Write).I32(0)
+	body := readInput(guest).
+		I32(0).I32(0).Get(inputSize).Call(guest.Log).
+		I32(0).Get(inputSize).Call(guest.Write).I32(0)
 	g := &gate{
 		fn:     tinyFunc(t, "gate", guest.Finish("gate", onePage, []guesttest.ValueType{guesttest.I32}, body)),
 		begins: newLines(),

@@ -326,10 +326,9 @@ func (p *poisoner) WithGroup(string) slog.Handler { return p }
 func poisonedFunc(t *testing.T) raw {
 	t.Helper()
 	g := guesttest.NewTiny()
-	const n = 3 // the first local after the parameters
-	body := readInput(g, n).
-		I32(0).I32(0).Get(n).Call(g.Log).
-		I32(0).Get(n).Call(g.Write).I32(0)
+	body := readInput(g).
+		I32(0).I32(0).Get(inputSize).Call(g.Log).
+		I32(0).Get(inputSize).Call(g.Write).I32(0)
 	return tinyFunc(t, "poisoned", g.Finish("poisoned", onePage, []guesttest.ValueType{guesttest.I32}, body))
 }
 
