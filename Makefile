@@ -69,7 +69,7 @@ export PARITY_SUMMARY
 .PHONY: vet
 vet: ## vet every module, and the guest side as a guest
 	$(call each,go vet ./...)
-	GOOS=wasip1 GOARCH=wasm go vet ./guest ./internal/guesttest/testdata/fixture
+	GOOS=wasip1 GOARCH=wasm go vet ./guest ./guest/testdata/plain ./internal/guesttest/testdata/fixture
 	cd examples && GOOS=wasip1 GOARCH=wasm go vet ./wordcount/guest
 
 .PHONY: cross

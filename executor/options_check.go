@@ -106,6 +106,9 @@ func (o *Options) validate() error {
 	if workers := cmp.Or(o.Workers, CPUCount()); o.MinWorkers > workers {
 		wrong("MinWorkers", "%d is more than the %d of Options.Workers", o.MinWorkers, workers)
 	}
+	if _, err := cpuCount(); err != nil && o.Workers == 0 {
+		errs = append(errs, err)
+	}
 	if o.StartMethod != "" && !o.StartMethod.Valid() {
 		wrong("StartMethod", "unknown start method %s", strconv.Quote(string(o.StartMethod)))
 	}

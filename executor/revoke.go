@@ -16,7 +16,7 @@ func (c *core) dropLocked(w *worker) {
 	w.held = c.dropUnsentLocked(w.held, 1)
 	first, last := -1, -1
 	for i, cl := range w.held {
-		if i > 0 && cl.state == Done {
+		if cl.state == Done && cl.seq != 0 {
 			if first < 0 {
 				first = i
 			}
@@ -107,6 +107,9 @@ func (w *worker) revoked(h wire.Header, cl *call) (gone bool, err error) {
 			err = errCondemned
 			return
 		}
+		if h.Code == 0 {
+			h.ID = w.revokeTo + 1 // it has begun them all
+		}
 		if err = w.checkRevokedLocked(h); err != nil {
 			return
 		}
@@ -132,8 +135,7 @@ func (w *worker) revoked(h wire.Header, cl *call) (gone bool, err error) {
 
 // checkRevokedLocked reports what is wrong with an answer to a REVOKE.
 func (w *worker) checkRevokedLocked(h wire.Header) error {
-	end := h.ID + uint64(h.Code)
-	if !w.revoking || h.ID < w.revokeFrom || end < h.ID || end > w.revokeTo+1 || h.Code > 0 && end <= w.revokeTo {
+	if !w.revoking || h.ID < w.revokeFrom || h.ID > w.revokeTo+1 || h.ID+uint64(h.Code) != w.revokeTo+1 {
 		return fmt.Errorf("worker dropped %d calls from %d on, which it was not asked to", h.Code, h.ID)
 	}
 	return nil

@@ -169,11 +169,11 @@ func (w *worker) settle(cl *call, output []byte, usage Usage, err error) error {
 				cl.module.paceLocked(cl.target.name, time.Since(w.began))
 			}
 		}
-		cl.module.startedLocked(err)
-		c.finishLocked(cl, output, err)
 		if cl.kind != callPreload {
+			cl.module.startedLocked(err)
 			w.calls++
 		}
+		c.finishLocked(cl, output, err)
 		w.cold = false
 		check = c.nextLocked(w)
 	})
@@ -203,6 +203,7 @@ func (c *core) proceedLocked(w *worker) (check bool) {
 			w.armWallLocked(w.held[0])
 		}
 		c.feedLocked(w)
+		c.dropLocked(w) // the next one may be nobody's any more
 		return false
 	}
 	w.held = nil

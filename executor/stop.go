@@ -49,11 +49,12 @@ func (c *core) brokenError() error { return fmt.Errorf("%w: %w", ErrBroken, c.br
 
 // endAllLocked ends every call with what reason returns, and kills every process.
 func (c *core) endAllLocked(reason func() error) {
-	for _, cl := range c.callsLocked() {
-		c.finishLocked(cl, nil, reason())
-	}
 	for w := range c.fleet.all {
 		c.outLocked(w)
+		w.condemned = true
+	}
+	for _, cl := range c.callsLocked() {
+		c.finishLocked(cl, nil, reason())
 	}
 	for p := range c.procs {
 		p.Kill()

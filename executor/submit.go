@@ -184,6 +184,9 @@ func (c *core) acceptLocked(cl *call) {
 	}
 	m := c.moduleLocked(cl.target.module)
 	m.users++
+	if m.calls++; c.hottest == nil || m.calls > c.hottest.calls {
+		c.hottest = m
+	}
 	cl.module = m
 	c.enqueueLocked(cl, false)
 }

@@ -28,6 +28,11 @@ type host interface {
 	outputWrite(p []byte)
 	fail(code uint32, message, stack string)
 	log(level int32, line string)
+	// hostCall runs a function of the host and returns a status; hostSize and
+	// hostRead are about the answer of the last one, hostRead as inputRead.
+	hostCall(name string, input []byte) uint32
+	hostSize() uint32
+	hostRead(p []byte, offset uint32) uint32
 }
 
 // failure is what a call that did not succeed hands to host.fail.

@@ -22,7 +22,7 @@
 //	GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -o words.wasm
 //
 // [Register] names a function; [Log], [Logf] and [LogHandler] send log lines to
-// the host, weighed by a [Level]. On other platforms than wasip1 the package
+// the host, weighed by a [Level]; [CallHost] runs a function of the host's. On other platforms than wasip1 the package
 // compiles and does nothing but show log lines on standard error, so that the
 // functions can be tested with go test. The interface to the host is described
 // in ABI.md.
@@ -44,4 +44,7 @@
 // runtime does not recover from is a trap, which ends the instance: a panic in a
 // goroutine the function started, a deadlock, running out of memory. So does
 // [os.Exit], which the host sees as an exit.
+//
+// [CallHost] returns a [*HostError] for a host function that failed or that the
+// host has not granted.
 package guest

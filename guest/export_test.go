@@ -31,6 +31,12 @@ type FakeHost struct {
 	Stack   string
 	Lines   []string
 	Levels  []int32
+
+	Answer func(name string, input []byte) (status uint32, answer []byte) // of host functions
+	Lost   bool                                                           // the answer is gone when it is read
+	Size   uint32                                                         // said instead of the answer's, if not 0
+
+	answer []byte
 }
 
 func (h *FakeHost) inputRead(p []byte, offset uint32) uint32 {
@@ -49,6 +55,30 @@ func (h *FakeHost) fail(code uint32, message, stack string) {
 
 func (h *FakeHost) log(level int32, line string) {
 	h.Levels, h.Lines = append(h.Levels, level), append(h.Lines, line)
+}
+
+func (h *FakeHost) hostCall(name string, input []byte) (status uint32) {
+	status, h.answer = h.Answer(name, input)
+	return status
+}
+
+func (h *FakeHost) hostSize() uint32 {
+	if h.Size > 0 {
+		return h.Size
+	}
+	return uint32(len(h.answer))
+}
+
+func (h *FakeHost) hostRead(p []byte, offset uint32) uint32 {
+	if h.Lost {
+		return 0
+	}
+	return uint32(copy(p, h.answer[offset:]))
+}
+
+// CallHost is the package's CallHost on this host.
+func (h *FakeHost) CallHost(name string, input []byte) ([]byte, error) {
+	return callHost(h, name, input)
 }
 
 // Call runs a function of r as the export does.

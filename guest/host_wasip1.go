@@ -22,6 +22,16 @@ func (wasmHost) fail(code uint32, message, stack string) { fail(code, message, s
 
 func (wasmHost) log(level int32, line string) { logLine(level, line) }
 
+func (wasmHost) hostCall(name string, input []byte) uint32 {
+	return hostCall(name, unsafe.Pointer(unsafe.SliceData(input)), uint32(len(input)))
+}
+
+func (wasmHost) hostSize() uint32 { return hostSize() }
+
+func (wasmHost) hostRead(p []byte, offset uint32) uint32 {
+	return hostRead(unsafe.Pointer(unsafe.SliceData(p)), offset, uint32(len(p)))
+}
+
 //go:wasmimport sandpool_v1 input_read
 //go:noescape
 func inputRead(p unsafe.Pointer, offset, length uint32) uint32
@@ -37,6 +47,20 @@ func fail(code uint32, message, stack string)
 //go:wasmimport sandpool_v1 log
 //go:noescape
 func logLine(level int32, line string)
+
+// The linker drops the three below from a guest that has no use for CallHost, so
+// that it runs on hosts that do not offer them.
+
+//go:wasmimport sandpool_v1 host_call
+//go:noescape
+func hostCall(name string, input unsafe.Pointer, length uint32) uint32
+
+//go:wasmimport sandpool_v1 host_size
+func hostSize() uint32
+
+//go:wasmimport sandpool_v1 host_read
+//go:noescape
+func hostRead(p unsafe.Pointer, offset, length uint32) uint32
 
 //go:wasmexport sandpool_v1_describe
 func exportDescribe() uint32 { return registered.start().describe(theHost) }

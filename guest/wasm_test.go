@@ -158,6 +158,48 @@ func TestGuest_log(t *testing.T) {
 	require.Equal(t, 100_001+len("both\n"), i.stdout.Len())
 }
 
+func TestGuest_hostFunctions(t *testing.T) {
+	t.Parallel()
+	i := newInstance(t)
+	type hostCall struct {
+		Name  string
+		Input []byte
+		Times int
+	}
+	for _, size := range []int{0, 1, 3 << 20} {
+		in := bytes.Repeat([]byte{0xa5}, size)
+		c, err := i.call("hostcall", encode(t, hostCall{"echo", in, 2}), cborIn)
+		require.NoError(t, err, i.stderr.String())
+		require.Zero(t, c.code, c.message)
+		require.Equal(t, 2, c.calls)
+		require.True(t, bytes.Equal(in, c.output))
+	}
+	c, err := i.call("hostcall", encode(t, hostCall{"fail", []byte("no such key"), 3}), cborIn)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, c.code)
+	require.Equal(t, `host function "fail": no such key`, c.message)
+	require.Equal(t, 1, c.calls)
+
+	// Goroutines that collect garbage between a call and the reading of its answer.
+	in := hostCall{"echo", make([]byte, 256<<10), 40}
+	require.Equal(t, in.Times, value[int](i, "hostcalls", in))
+}
+
+func TestGuest_initializers(t *testing.T) {
+	t.Parallel()
+	type setup struct {
+		Value string
+		Count int
+	}
+	i := newInstance(t)
+	require.Equal(t, setup{}, value[setup](i, "setupvalue", empty{}))
+	value[empty](i, "setup", "a")
+	value[empty](i, "setup", "b")
+	require.Equal(t, setup{"b", 2}, value[setup](i, "setupvalue", empty{}))
+	require.Equal(t, "boo: c", i.failure("setupfail", "c").message)
+	require.Equal(t, "d", i.failure("setuppanic", "d").message)
+}
+
 func TestGuest_surroundings(t *testing.T) {
 	t.Parallel()
 	i := newInstance(t)

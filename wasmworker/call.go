@@ -30,19 +30,18 @@ type call struct {
 
 	maxOutput uint64
 	logLeft   uint64   // bytes the guest may still log
+	answer    []byte   // of the last host_call
 	failed    *failure // what the guest said with fail
 	abort     *failure // why a host function ended the call
 	stdout    *lines
 	stderr    *lines
+
+	initializing bool // the initializer runs, or has failed
 }
 
 // serveCall runs one call and answers it; the instance is released afterwards,
 // out of the caller's way.
-func (s *server) serveCall(h wire.Header) error {
-	input, err := s.readInput(int(h.Length))
-	if err != nil {
-		return fmt.Errorf("read CALL: %w", err)
-	}
+func (s *server) serveCall(h wire.Header, input []byte) error {
 	sl := s.slots[h.Slot]
 	if sl == nil {
 		return s.answerFailure(h, internalFailure(fmt.Errorf("call of slot %d, which is not bound", h.Slot)))
@@ -52,11 +51,11 @@ func (s *server) serveCall(h wire.Header) error {
 	s.call = c
 	inst := &instance{memory: newMemory(sl.Memory)}
 	c.memory = inst.memory
-	f := s.runGuarded(inst, h, c)
-	if f != nil {
+	var err error
+	if f := s.runGuarded(inst, h, c); f != nil {
 		err = s.answerFailure(h, f.withStderr(c))
 	} else {
-		err = s.w.Write(wire.Header{
+		err = s.out.Write(wire.Header{
 			Type: wire.TypeResult, ID: h.ID, Slot: h.Slot,
 			Code: uint32(c.memory.peak / wasmPage), Time: int64(time.Since(began)),
 		}, c.output.parts...)
@@ -106,6 +105,7 @@ func (s *server) runGuarded(inst *instance, h wire.Header, c *call) (f *failure)
 		} else if p != nil {
 			f = internalFailure(fmt.Errorf("engine panicked: %v", p))
 		}
+		c.blame(f)
 	}()
 	f = s.instantiate(inst, c)
 	if f == nil {
@@ -158,7 +158,7 @@ func (s *server) instantiate(inst *instance, c *call) *failure {
 			return c.classify(err)
 		}
 	}
-	return nil
+	return s.initialize(inst, c)
 }
 
 // config is what a guest sees of the world: clocks, random numbers and a place to
@@ -193,8 +193,13 @@ func (s *server) runIn(inst *instance, h wire.Header, c *call) *failure {
 	if f != nil {
 		return f
 	}
+	return s.invoke(inst, c, index, h.Code)
+}
+
+// invoke runs one registered function on the call's input.
+func (s *server) invoke(inst *instance, c *call, index, codecs uint32) *failure {
 	run := inst.module.ExportedFunction(guestabi.ExportCall)
-	results, err := run.Call(context.Background(), uint64(index), uint64(uint32(len(c.input))), uint64(h.Code))
+	results, err := run.Call(context.Background(), uint64(index), uint64(uint32(len(c.input))), uint64(codecs))
 	if err != nil {
 		return c.classify(err)
 	}
@@ -208,7 +213,7 @@ func (s *server) runIn(inst *instance, h wire.Header, c *call) *failure {
 // the description's text. The call's own input and output are not touched.
 func (s *server) describe(inst *instance, c *call) ([]byte, *failure) {
 	input, limit := c.input, c.maxOutput
-	defer func() { c.input, c.maxOutput, c.output, c.failed = input, limit, chunks{}, nil }()
+	defer func() { c.input, c.maxOutput, c.output, c.answer, c.failed = input, limit, chunks{}, nil, nil }()
 	c.input, c.maxOutput = nil, wire.MaxDescription
 	results, err := inst.module.ExportedFunction(guestabi.ExportDescribe).Call(context.Background())
 	if err != nil {

@@ -16,9 +16,10 @@
 //
 // # Processes and goroutines
 //
-// A worker runs one call at a time on one goroutine, which owns the request and
-// reply pipes. A second one watches the control pipe and ends the process when
-// the host closes it or dies. A worker never outlives its host.
+// A worker runs one call at a time on one goroutine, which reads the request pipe.
+// A second one reads the control pipe: it takes back calls that have not begun, at
+// any time, and ends the process when the host closes the pipe or dies. Both write
+// whole frames into the reply pipe. A worker never outlives its host.
 //
 // # Errors
 //

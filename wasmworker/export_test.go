@@ -15,6 +15,7 @@ type (
 	EntryCache = entryCache
 	Memory     = memory
 	Failure    = failure
+	Ledger     = ledger
 )
 
 const (
@@ -41,6 +42,12 @@ func (m *memory) Limit() uint64   { return m.limit }
 func (m *memory) Opened() uint64  { return m.opened }
 func (m *memory) Peak() uint64    { return m.peak }
 func (m *memory) Refused() uint64 { return m.refused }
+
+func (l *ledger) Take(id uint64) bool { return l.take(id) }
+func (l *ledger) Spans() int          { return len(l.dropped) }
+func (l *ledger) Revoke(from uint64, n uint32) (first uint64, count uint32, err error) {
+	return l.revoke(from, n)
+}
 
 func (f *failure) Kind() uint32 { return f.kind }
 func (f *failure) Cut()         { f.cut() }
@@ -84,7 +91,7 @@ type Lines struct{ l *lines }
 
 // NewLines returns a stream whose lines go to a host on these pipes.
 func NewLines(requests io.Reader, replies io.Writer, stream uint16, most uint64) Lines {
-	s := &server{r: wire.NewReader(requests), w: wire.NewWriter(replies)}
+	s := &server{r: wire.NewReader(requests), out: newReplies(replies)}
 	s.call = &call{id: 7, slot: &slot{Load: wire.Load{LogBytes: most}}, logLeft: most}
 	return Lines{&lines{s: s, stream: stream}}
 }

@@ -2,6 +2,7 @@ package wasmworker
 
 import (
 	"runtime"
+	"runtime/debug"
 	"runtime/metrics"
 )
 
@@ -26,13 +27,24 @@ func (w *heapWatch) note(n int) {
 
 // collect runs a collection if enough was allocated since the last one.
 func (w *heapWatch) collect() {
+	if total := w.allocated(); total-w.collected > collectAfter {
+		w.collected = total
+		runtime.GC()
+	}
+}
+
+// release collects and gives free memory back to the system.
+func (w *heapWatch) release() {
+	w.collected = w.allocated()
+	debug.FreeOSMemory()
+}
+
+// allocated returns how many bytes were allocated in all, and forgets the notes.
+func (w *heapWatch) allocated() uint64 {
 	if w.sample == nil {
 		w.sample = []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
 	}
 	w.noted = 0
 	metrics.Read(w.sample)
-	if total := w.sample[0].Value.Uint64(); total-w.collected > collectAfter {
-		w.collected = total
-		runtime.GC()
-	}
+	return w.sample[0].Value.Uint64()
 }

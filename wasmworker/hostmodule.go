@@ -30,6 +30,9 @@ func (s *server) instantiateHost(r wazero.Runtime) error {
 		"output_write": {s.outputWrite, 2, 0},
 		"fail":         {s.guestFail, 5, 0},
 		"log":          {s.guestLog, 3, 0},
+		"host_call":    {s.guestHostCall, 4, 1},
+		"host_size":    {s.guestHostSize, 0, 1},
+		"host_read":    {s.guestHostRead, 3, 1},
 	} {
 		params, results := make([]api.ValueType, f.params), make([]api.ValueType, f.results)
 		for i := range params {
@@ -49,11 +52,7 @@ func (s *server) inputRead(_ context.Context, m api.Module, stack []uint64) {
 	pointer, offset, length := api.DecodeU32(stack[0]), api.DecodeU32(stack[1]), api.DecodeU32(stack[2])
 	dst := view(m, "input_read", pointer, length)
 	s.call.lives()
-	n := 0
-	if input := s.call.input; uint64(offset) < uint64(len(input)) {
-		n = copy(dst, input[offset:])
-	}
-	stack[0] = api.EncodeU32(uint32(n))
+	stack[0] = api.EncodeU32(copyFrom(dst, s.call.input, offset))
 }
 
 // outputWrite is output_write(pointer, length).
@@ -99,8 +98,8 @@ func (s *server) log(level int32, stream uint16, line []byte) {
 		s.end(limitFailure(guestabi.LimitLog, c.slot.LogBytes, c.slot.LogBytes-c.logLeft+cost))
 	}
 	c.logLeft -= cost
-	s.heap.note(2 * wire.HeaderSize)
-	if _, err := s.hostCall(wire.Header{Slot: wire.HostLog, Code: uint32(level), Flags: stream}, line); err != nil {
+	s.heap.note(hostCallCost)
+	if _, err := s.hostCall(wire.Header{Slot: wire.HostLog, Code: uint32(level), Flags: stream}, line, 0); err != nil {
 		s.end(internalFailure(err))
 	}
 }

@@ -53,7 +53,7 @@ func (s *server) load(h wire.Header) error {
 	if f := s.bind(h.Slot, l, blobs); f != nil {
 		return s.answerFailure(h, f)
 	}
-	return s.w.Write(wire.Header{Type: wire.TypeLoaded, Slot: h.Slot}, nil)
+	return s.out.Write(wire.Header{Type: wire.TypeLoaded, Slot: h.Slot}, nil)
 }
 
 // bind adds the module if it is new and points the slot to it.
@@ -149,7 +149,7 @@ func (s *server) compileOnly(h wire.Header, bytes []byte) error {
 	if err := s.answer(wire.Header{Type: wire.TypeLoaded, Slot: h.Slot}, loaded); err != nil {
 		return err
 	}
-	return s.w.WriteChunks(wire.Header{Type: wire.TypeEntry, Slot: h.Slot}, entry)
+	return s.out.WriteChunks(wire.Header{Type: wire.TypeEntry, Slot: h.Slot}, entry)
 }
 
 // blobs are what came along with a LOAD.

@@ -1,7 +1,6 @@
 package wasmworker
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -34,16 +33,15 @@ func run() int {
 	if err != nil {
 		return fail(fmt.Errorf("not a worker of any host: %w", err))
 	}
-	// The control pipe carries nothing in this protocol version; its end is the
-	// host's wish, or death. This goroutine lives as long as the process.
+	calls, out := new(ledger), newReplies(in.Replies)
+	// This goroutine lives as long as the process.
 	go func() {
-		var b [1]byte
-		if n, _ := in.Control.Read(b[:]); n > 0 {
-			os.Exit(fail(errors.New("unexpected data on the control pipe")))
+		if err := serveControl(in.Control, calls, out); err != nil {
+			os.Exit(fail(err))
 		}
 		os.Exit(0)
 	}()
-	s, err := handshake(in)
+	s, err := handshake(in, calls, out)
 	if err == nil {
 		err = s.serve()
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/sandpool/sandpool/internal/census"
 	"github.com/sandpool/sandpool/internal/proc"
 	"github.com/sandpool/sandpool/wasmworker"
 )
@@ -18,7 +19,7 @@ func TestMain(m *testing.M) {
 	wasmworker.Main() // returns: this is no worker
 	hookedAfter = proc.Hooked()
 	wasmworker.Main()
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(census.Checked(m))
 }
 
 func TestMain_notMarked(t *testing.T) {

@@ -17,11 +17,13 @@ import (
 )
 
 // A server is a worker process: its pipes, its runtime and what it has loaded.
-// It belongs to one goroutine; guests and host functions run on it too.
+// It belongs to one goroutine; guests and host functions run on it too. calls and
+// out it shares with the goroutine that reads the control pipe.
 type server struct {
-	in *proc.Inherited
-	r  *wire.Reader
-	w  *wire.Writer
+	in    *proc.Inherited
+	r     *wire.Reader
+	out   *replies
+	calls *ledger
 
 	role    wire.Role
 	cache   *entryCache // hands compiled entries to wazero; nil when they cannot be
@@ -30,8 +32,9 @@ type server struct {
 	slots   map[uint32]*slot
 	heap    heapWatch
 
-	call  *call  // the call being run; nil between calls
-	input []byte // reused for inputs of up to keepBuffer bytes
+	call    *call   // the call being run; nil between calls
+	input   []byte  // reused for inputs of up to keepBuffer bytes
+	backlog backlog // calls to run before the next frame is read
 }
 
 // keepBuffer is the largest buffer that a worker keeps between calls, in bytes.
@@ -40,16 +43,18 @@ const keepBuffer = 1 << 20
 // idleLimits are the frames a worker accepts between calls.
 var idleLimits = wire.Limits{
 	{Type: wire.TypeCall, Max: wire.MaxPayload},
-	{Type: wire.TypeLoad, Max: wire.MaxControl},
+	{Type: wire.TypeLoad, Max: wire.MaxLoad},
 	{Type: wire.TypeUnload, Max: 0},
+	{Type: wire.TypeCollect, Max: 0},
 }
 
 // handshake reads HELLO, sandboxes the process and answers READY.
-func handshake(in *proc.Inherited) (*server, error) {
+func handshake(in *proc.Inherited, calls *ledger, out *replies) (*server, error) {
 	s := &server{
 		in:      in,
 		r:       wire.NewReader(in.Requests),
-		w:       wire.NewWriter(in.Replies),
+		out:     out,
+		calls:   calls,
 		modules: make(map[string]*module),
 		slots:   make(map[uint32]*slot),
 	}
@@ -86,6 +91,15 @@ func handshake(in *proc.Inherited) (*server, error) {
 // serve answers frames until the request pipe ends.
 func (s *server) serve() error {
 	for {
+		if p, ok := s.backlog.pop(); ok {
+			if !s.calls.take(p.ID) {
+				continue
+			}
+			if err := s.serveCall(p.Header, p.input); err != nil {
+				return err
+			}
+			continue
+		}
 		h, err := s.r.Next(idleLimits)
 		if err != nil {
 			return err
@@ -96,12 +110,33 @@ func (s *server) serve() error {
 		case wire.TypeUnload:
 			s.unload(h.Slot)
 		case wire.TypeCall:
-			err = s.serveCall(h)
+			err = s.takeCall(h)
+		case wire.TypeCollect:
+			err = s.giveBack()
 		}
 		if err != nil {
 			return err
 		}
 	}
+}
+
+// takeCall serves a CALL from the pipe, unless the host has revoked it.
+func (s *server) takeCall(h wire.Header) error {
+	if !s.calls.take(h.ID) {
+		return s.r.Discard()
+	}
+	input, err := s.readInput(int(h.Length))
+	if err != nil {
+		return fmt.Errorf("read CALL: %w", err)
+	}
+	return s.serveCall(h, input)
+}
+
+// giveBack serves a COLLECT: it returns to the system what memory it can.
+func (s *server) giveBack() error {
+	s.input = nil
+	s.heap.release()
+	return s.out.Write(wire.Header{Type: wire.TypeCollected})
 }
 
 // read decodes the payload of h into v.
@@ -119,7 +154,7 @@ func (s *server) answer(h wire.Header, v any) error {
 	if err != nil {
 		return err
 	}
-	return s.w.Write(h, b)
+	return s.out.Write(h, b)
 }
 
 // answerFailure sends f as the outcome of a load or call.
@@ -132,23 +167,6 @@ func (s *server) answerFailure(h wire.Header, f *failure) error {
 		return errors.New(f.Message)
 	}
 	return nil
-}
-
-// hostCall asks the host to run one of its functions for the current call and
-// waits for the answer. Only the guest's own goroutine calls it.
-func (s *server) hostCall(h wire.Header, payload []byte) ([]byte, error) {
-	h.Type, h.ID = wire.TypeHostCall, s.call.id
-	if err := s.w.Write(h, payload); err != nil {
-		return nil, err
-	}
-	ret, err := s.r.Next(wire.Limits{{Type: wire.TypeHostRet, Max: wire.MaxControl}})
-	if err != nil {
-		return nil, err
-	}
-	if ret.ID != h.ID {
-		return nil, fmt.Errorf("host answered call %d instead of %d", ret.ID, h.ID)
-	}
-	return s.r.Payload(nil)
 }
 
 // newRuntime returns a runtime with the modules that guests may import from.

@@ -29,6 +29,16 @@ const (
 	CodecCBOR uint32 = 1
 )
 
+// What host_call returns.
+const (
+	HostOK      uint32 = 0 // the answer is the host function's output
+	HostFailed  uint32 = 1 // the answer is the host function's error text
+	HostMissing uint32 = 2 // this guest has no such host function; the answer says so
+)
+
+// MaxHostName is the longest name that host_call looks at, in bytes.
+const MaxHostName = 128
+
 // Names of the limits, as executor.LimitError shows them.
 const (
 	LimitWall   = "wall"

@@ -8,6 +8,9 @@ var Imports = map[string]map[string]string{
 		"output_write": "(i32, i32) -> ()",
 		"fail":         "(i32, i32, i32, i32, i32) -> ()",
 		"log":          "(i32, i32, i32) -> ()",
+		"host_call":    "(i32, i32, i32, i32) -> (i32)",
+		"host_size":    "() -> (i32)",
+		"host_read":    "(i32, i32, i32) -> (i32)",
 	},
 	WASI: wasi,
 }

@@ -44,6 +44,7 @@ const (
 	opI32Mul       = 0x6c
 	opI32And       = 0x71
 	opI32Or        = 0x72
+	opI32ShrU      = 0x76
 
 	noResult = 0x40 // a block structure's type
 )
@@ -179,3 +180,6 @@ func (c *Code) And() *Code { return c.Raw(opI32And) }
 
 // Or is the bitwise or of two i32.
 func (c *Code) Or() *Code { return c.Raw(opI32Or) }
+
+// ShrU shifts what is below right by the top of the stack, unsigned.
+func (c *Code) ShrU() *Code { return c.Raw(opI32ShrU) }

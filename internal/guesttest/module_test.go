@@ -35,7 +35,7 @@ func TestModule(t *testing.T) {
 		Get(0).Eqz().If().I32(8).I32(200).Store8(0).Else().I32(8).I32(100).Store8(0).End().
 		I32(8).Load8(0).Set(1).
 		Get(1).I32(150).LtU().If().I32(7).Return().End().
-		Get(1).I32(0xf0).And().I32(200).Ne())
+		Get(1).I32(0xf0).And().I32(200).Ne().I32(-1).I32(31).ShrU().And())
 	first := m.Func(unary, nil, new(guesttest.Code).I64(-1).Drop().Get(0).Call(double))
 	m.Start(m.Func(guesttest.Sig(nil), nil, new(guesttest.Code).I32(64).I32(-2).Store(4)))
 	for name, f := range map[string]uint32{"load": load, "pick": pick, "bump": bump, "misc": misc, "first": first} {

@@ -21,6 +21,7 @@ var (
 	sigFail   = Sig([]ValueType{I32, I32, I32, I32, I32})
 	sigLog    = Sig([]ValueType{I32, I32, I32})
 	sigExit   = Sig([]ValueType{I32})
+	sigHost   = Sig([]ValueType{I32, I32, I32, I32}, I32)
 )
 
 // The parameters of sandpool_v1_call, as locals. Further locals follow.
@@ -49,6 +50,18 @@ func NewTiny() *Tiny {
 	t.Fail = t.Import(abiModule, "fail", sigFail)
 	t.Log = t.Import(abiModule, "log", sigLog)
 	return t
+}
+
+// Host is the three imports with which a guest calls its host's functions.
+type Host struct{ Call, Size, Read uint32 }
+
+// ImportHost adds them.
+func (t *Tiny) ImportHost() Host {
+	return Host{
+		Call: t.Import(abiModule, "host_call", sigHost),
+		Size: t.Import(abiModule, "host_size", sigAnswer),
+		Read: t.Import(abiModule, "host_read", sigRead),
+	}
 }
 
 // Text puts a constant into memory and returns code that pushes its address
@@ -187,6 +200,46 @@ func TinyOutputFlood() []byte {
 	t := NewTiny()
 	body := new(Code).Loop().I32(0).I32(pageSize).Call(t.Write).Br(0).End().Unreachable()
 	return t.Finish("outputflood", onePage, nil, body)
+}
+
+// TinyHostCall returns a guest whose call runs the host function on the whole
+// input. Its output is the answer if that went well; otherwise the call fails with
+// the answer as its message.
+func TinyHostCall(name string) []byte {
+	const status, size = firstLocal, firstLocal + 1
+	const at = pageSize // input and answer lie beyond the first page
+	t := NewTiny()
+	h := t.ImportHost()
+	body := new(Code).
+		// read(at, 0, paramSize); status = call(name, at, paramSize)
+		Append(room(paramSize)).
+		I32(at).I32(0).Get(paramSize).Call(t.Read).Drop().
+		Append(t.Text(name)).I32(at).Get(paramSize).Call(h.Call).Set(status).
+		// size = size(); read(at, 0, size)
+		Call(h.Size).Set(size).
+		Append(room(size)).
+		I32(at).I32(0).Get(size).Call(h.Read).Drop().
+		Get(status).Eqz().If().
+		I32(at).Get(size).Call(t.Write).I32(0).Return().
+		End().
+		I32(1).I32(at).Get(size).I32(0).I32(0).Call(t.Fail).
+		I32(1)
+	return t.Finish("hostcall", [2]uint32{1, NoMax}, []ValueType{I32, I32}, body)
+}
+
+// room is code that grows the memory by a local's bytes, whether that works or
+// not.
+func room(local uint32) *Code {
+	return new(Code).Get(local).I32(16).ShrU().I32(1).Add().MemoryGrow().Drop()
+}
+
+// TinyHostLoop returns a guest that calls the host function without input for
+// ever.
+func TinyHostLoop(name string) []byte {
+	t := NewTiny()
+	h := t.ImportHost()
+	body := new(Code).Loop().Append(t.Text(name)).I32(0).I32(0).Call(h.Call).Drop().Br(0).End().Unreachable()
+	return t.Finish("hostloop", onePage, nil, body)
 }
 
 // TinyLogFlood returns a guest that logs the line "flood" for ever.

@@ -27,6 +27,9 @@ type host struct {
 	code          uint32
 	message       string
 	stack         string
+	names         []string // of host functions called
+	answer        []byte   // what they answer
+	status        uint32   // and return
 }
 
 // run instantiates the module and calls its only function with the codecs.
@@ -87,6 +90,17 @@ func (h *host) instantiate(t *testing.T, r wazero.Runtime) {
 			panic(errFlooded)
 		}
 	}).Export("log")
+	b.NewFunctionBuilder().WithFunc(func(_ context.Context, m api.Module, np, nl, p, length uint32) uint32 {
+		if h.names = append(h.names, string(read(m, np, nl))); len(h.names) > 1000 {
+			panic(errFlooded)
+		}
+		h.answer = append([]byte("re: "), read(m, p, length)...)
+		return h.status
+	}).Export("host_call")
+	b.NewFunctionBuilder().WithFunc(func() uint32 { return uint32(len(h.answer)) }).Export("host_size")
+	b.NewFunctionBuilder().WithFunc(func(_ context.Context, m api.Module, p, offset, length uint32) uint32 {
+		return uint32(copy(read(m, p, length), h.answer[offset:]))
+	}).Export("host_read")
 	_, err := b.Instantiate(t.Context())
 	require.NoError(t, err)
 }
@@ -122,6 +136,7 @@ func TestTiny_errors(t *testing.T) {
 		{"OutOfBounds", guesttest.TinyOutOfBounds(), "input_read outside the memory"},
 		{"OutputFlood", guesttest.TinyOutputFlood(), errFlooded.Error()},
 		{"LogFlood", guesttest.TinyLogFlood(), errFlooded.Error()},
+		{"HostLoop", guesttest.TinyHostLoop("f"), errFlooded.Error()},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -174,6 +189,28 @@ func TestTiny_failures(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 1, result)
 	require.Zero(t, h.code)
+}
+
+func TestTinyHostCall(t *testing.T) {
+	t.Parallel()
+	wasm := guesttest.TinyHostCall("lookup")
+	for _, size := range []int{0, 1, 64<<10 - 4, 64 << 10, 300_000} {
+		h := &host{input: bytes.Repeat([]byte("ab"), size)[:size]}
+		result, err := h.run(t, wasm, 0)
+		require.NoError(t, err)
+		require.Zero(t, result)
+		require.Equal(t, []string{"lookup"}, h.names)
+		require.True(t, bytes.Equal(append([]byte("re: "), h.input...), h.output), size)
+	}
+	for _, status := range []uint32{1, 2} {
+		h := &host{input: []byte("x"), status: status}
+		result, err := h.run(t, wasm, 0)
+		require.NoError(t, err)
+		require.EqualValues(t, 1, result)
+		require.EqualValues(t, 1, h.code)
+		require.Equal(t, "re: x", h.message)
+		require.Empty(t, h.output)
+	}
 }
 
 func TestTinySpin(t *testing.T) {

@@ -1,0 +1,42 @@
+package wasmworker
+
+import "github.com/sandpool/sandpool/internal/wire"
+
+// initialize runs the slot's initializer in a new instance: one more registered
+// function, on an input of its own, whose output nobody asked for. Its log lines
+// and its memory are the call's.
+func (s *server) initialize(inst *instance, c *call) *failure {
+	l := c.slot.Load
+	if l.Init == "" {
+		return nil
+	}
+	m := c.slot.module
+	if m.index == nil {
+		if _, f := s.describe(inst, c); f != nil {
+			return f
+		}
+	}
+	c.initializing = true
+	index, f := m.functionIndex(l.Init)
+	if f != nil {
+		return f
+	}
+	input := c.input
+	c.input = l.InitInput
+	if f := s.invoke(inst, c, index, l.InitCodec); f != nil {
+		return f
+	}
+	dropped := c.output.size
+	c.input, c.output, c.answer = input, chunks{}, nil
+	c.initializing = false
+	c.lives()
+	s.heap.note(int(dropped))
+	return nil
+}
+
+// blame says whose failure f is. What went wrong in the worker itself is nobody's.
+func (c *call) blame(f *failure) {
+	if f != nil && f.kind != wire.KindInternal {
+		f.Init = c.initializing
+	}
+}
