@@ -25,7 +25,7 @@ func TestE17_maxDepth(t *testing.T) {
 				var (
 					ex      *executor.Executor
 					deepest atomic.Int64
-					refused atomic.Value // the error of the call that was too deep
+					refused atomic.Pointer[error] // of the call that was too deep
 				)
 				fn := hostCallFunc(t, "deeper")
 				fn.StartMethod = method
@@ -37,7 +37,7 @@ func TestE17_maxDepth(t *testing.T) {
 					}
 					out, err := executor.Submit(ctx, ex, fn, strconv.AppendInt(nil, int64(left-1), 10)).Wait(ctx)
 					if err != nil {
-						refused.CompareAndSwap(nil, err)
+						refused.CompareAndSwap(nil, &err)
 					}
 					return out, err
 				}
@@ -53,9 +53,9 @@ func TestE17_maxDepth(t *testing.T) {
 				_, err = call(t, ex, fn, strconv.AppendInt(nil, int64(works), 10))
 				require.ErrorIs(t, err, &executor.GuestError{Code: executor.CodeError}, "the error goes up through the guests")
 				require.ErrorContains(t, err, "nest too deep")
-				tooDeep, ok := refused.Load().(error)
-				require.True(t, ok)
-				require.ErrorIs(t, tooDeep, executor.ErrMaxDepth, "where it was submitted it is the error itself")
+				tooDeep := refused.Load()
+				require.NotNil(t, tooDeep)
+				require.ErrorIs(t, *tooDeep, executor.ErrMaxDepth, "where it was submitted it is the error itself")
 				require.EqualValues(t, 2*works, deepest.Load(), "the one too deep did not run")
 				require.NoError(t, end(t, ex))
 			}

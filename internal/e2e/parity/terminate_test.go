@@ -129,9 +129,10 @@ func TestK4_diesAfterAnswer(t *testing.T) {
 
 					next := again
 					if i%2 == 0 {
-						// Once the worker is known to be gone, no call is lost with it.
+						// Once the worker has been reaped, it is known to be gone and no call is
+						// lost with it.
 						next = echo
-						processGone(t, pid)
+						eventually(t, func() bool { return !exists(pid) }, "process %d is reaped", pid)
 					}
 					f = executor.Submit(t.Context(), ex, next, []byte("next"))
 					out, err = wait(t, f)
