@@ -47,7 +47,7 @@ func tinyFunc(t *testing.T, name string, wasm []byte) raw {
 // what that returns. The executor needs the function in Options.Host.
 func hostCallFunc(t *testing.T, name string) raw {
 	t.Helper()
-	f := tinyFunc(t, "hostcall", tinyHostCall(name))
+	f := tinyFunc(t, "hostcall", guesttest.TinyHostCall(name))
 	f.Grants.Host = []string{name}
 	return f
 }
@@ -241,11 +241,16 @@ func newGates(t *testing.T) *gate {
 func newGate(t *testing.T, o executor.Options) (*executor.Executor, *gate) {
 	t.Helper()
 	g := newGates(t)
-	o.GuestLog = g.log
+	g.options(&o)
 	ex := newExecutor(t, o)
 	t.Cleanup(func() { g.open() }) // before the executor closes
 	return ex, g
 }
+
+// options has an executor with these options work with the gate. A call that is
+// handed to a worker ahead of its turn could not be taken back while the worker's
+// log line is held, so none is.
+func (g *gate) options(o *executor.Options) { o.GuestLog, o.Batch = g.log, -1 }
 
 // Handle holds the guest's log line, and so the guest, at the gate.
 func (g *gate) Handle(ctx context.Context, r slog.Record) error {
