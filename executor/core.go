@@ -257,7 +257,8 @@ func (c *core) finishLocked(cl *call, output []byte, err error) {
 	if cl.state == Done {
 		return
 	}
-	if cl.list != nil && cl.admitted != nil && !closedAlready(cl.admitted) {
+	blocked := cl.list != nil && cl.admitted != nil && !closedAlready(cl.admitted)
+	if blocked {
 		close(cl.admitted)
 	}
 	c.unlistLocked(cl)
@@ -270,7 +271,9 @@ func (c *core) finishLocked(cl *call, output []byte, err error) {
 	}
 	if cl.tenant != nil {
 		c.pending--
-		c.stats.count(err)
+		if !blocked { // else it never was taken in
+			c.stats.count(err)
+		}
 		c.queue.release(cl.tenant)
 	}
 	switch {

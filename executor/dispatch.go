@@ -13,6 +13,10 @@ const (
 	stallAfter = 5 * time.Millisecond // a call that takes longer gives back those behind it
 )
 
+// tenure is how long a tenant keeps a worker for itself while another one waits
+// for its turn: to start a process for every call would cost all of them more.
+const tenure = 100 * time.Millisecond
+
 // skipAtMost bounds how many tenants are passed over for want of a worker of their
 // own in one go.
 const skipAtMost = 16
@@ -21,20 +25,25 @@ const skipAtMost = 16
 // deepest of all, then those of tenants in turn.
 func (c *core) dispatchLocked() {
 	f, q := &c.fleet, &c.queue
+	missing := 0 // workers that nested calls wait for: their places are not for others
 	for i := len(q.nested) - 1; i >= 0; i-- {
-		for q.nested[i].len() > 0 && f.busy < f.limit && f.levels[i+2] < f.limit {
+		for q.nested[i].len() > 0 && f.busy+missing < f.limit && f.levels[i+2] < f.limit {
 			if !c.placeLocked(q.nested[i].front()) {
+				missing++
 				break
 			}
 		}
 	}
 	var skipped []*tenant
-	for len(q.turns) > 0 && f.busy < f.limit && f.levels[1] < f.limit && len(f.idle)+len(f.standbys) > 0 {
+	for len(q.turns) > 0 && f.busy+missing < f.limit && f.levels[1] < f.limit && len(f.idle)+len(f.standbys) > 0 {
 		t := q.turns[0]
 		if c.placeLocked(t.next()) {
 			continue
 		}
 		// Its workers would have to be others than those that wait.
+		if len(skipped) >= f.starting-c.spareStartingLocked()+max(0, f.room()) && c.makeWayLocked() && c.placeLocked(t.next()) {
+			continue
+		}
 		t.passed = true
 		q.fix(t)
 		if skipped = append(skipped, t); len(skipped) == skipAtMost {
@@ -45,6 +54,19 @@ func (c *core) dispatchLocked() {
 		t.passed = false
 		q.fix(t)
 	}
+}
+
+// makeWayLocked sends a worker home that waits and has been another tenant's for
+// long enough, so that one can be started for the tenant whose turn it is, and reports
+// whether there was one.
+func (c *core) makeWayLocked() bool {
+	for _, w := range c.fleet.idle {
+		if w.bound && time.Since(w.boundAt) >= tenure {
+			c.retireLocked(w)
+			return true
+		}
+	}
+	return false
 }
 
 // placeLocked gives a call to a worker that waits, if one of them may have it.
@@ -96,7 +118,9 @@ func (c *core) isolates() bool { return c.opts.IsolateTenants != Off }
 // assignLocked gives an idle worker its next call, and takes that out of the queue.
 func (c *core) assignLocked(w *worker, cl *call) {
 	c.unlistLocked(cl)
-	w.domain, w.bound = cl.target.tenant, true
+	if !w.bound {
+		w.domain, w.bound, w.boundAt = cl.target.tenant, true, time.Now()
+	}
 	w.held = append(w.held, cl)
 	cl.worker = w
 	cl.module.users++ // the worker's own hold, until it lets go
@@ -146,6 +170,9 @@ func (c *core) handAheadLocked(w *worker) {
 	}
 	ahead := len(w.held) - 1
 	most := min(int(aheadTime/pace), c.opts.Batch, c.queue.size/max(1, c.fleet.busy)+1)
+	if n := c.opts.CallsPerWorker; n > 0 {
+		most = min(most, n-w.calls-1)
+	}
 	if ahead > most/2 {
 		return // few large batches rather than many small ones
 	}

@@ -38,6 +38,8 @@ func (g *guestLog) write(h wire.Header, line []byte) error {
 	case wire.StreamStderr:
 		attrs = append(attrs, slog.String("stream", "stderr"))
 	}
+	g.worker.inUserCode(true)
 	sink.LogAttrs(ctx, level, quote.Line(string(line)), attrs...)
+	g.worker.inUserCode(false)
 	return nil
 }

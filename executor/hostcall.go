@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"runtime/debug"
 	"strings"
 
@@ -32,32 +33,37 @@ func (w *worker) hostCall(cl *call, h wire.Header, logs *guestLog) error {
 		if err := logs.write(h, payload); err != nil {
 			return err
 		}
-		return w.conn.w.Write(answer, nil)
+		return w.returnFromHost(answer, nil)
 	}
 	granted := cl.target.hostNames()
 	if int64(h.Slot) > int64(len(granted)) {
 		return fmt.Errorf("worker calls host function %d, which does not exist for it", h.Slot)
 	}
-	output, err := w.callHost(cl, granted[h.Slot-1], payload)
-	if isLoss(err) {
+	r, err := w.callHost(cl, granted[h.Slot-wire.HostFirst], payload)
+	if err != nil {
 		return err
 	}
-	if size := int64(len(output)); err == nil && size > cl.target.limits.Input {
-		err = fmt.Errorf("its output of %d bytes is more than the function's input limit, %d", size, cl.target.limits.Input)
+	if size := int64(len(r.output)); r.err == nil && size > cl.target.limits.Input {
+		r.err = fmt.Errorf("its output of %d bytes is more than the function's input limit, %d", size, cl.target.limits.Input)
 	}
-	if err != nil {
-		answer.Code = hostFailed
-		text := strings.ToValidUTF8(err.Error(), "\uFFFD")
-		output = []byte(text[:min(len(text), maxHostError)])
+	if r.err != nil {
+		answer.Code = wire.HostFailed
+		text := strings.ToValidUTF8(r.err.Error(), "\uFFFD")
+		r.output = []byte(text[:min(len(text), maxHostError)])
+	}
+	return w.returnFromHost(answer, r.output)
+}
+
+// returnFromHost lets the guest go on. Until then the worker cannot begin another
+// call, and must have heard of those it is not to begin any more.
+func (w *worker) returnFromHost(answer wire.Header, output []byte) error {
+	for w.owesAnswer() {
+		if err := w.readRevoked(); err != nil {
+			return err
+		}
 	}
 	return w.conn.w.Write(answer, output)
 }
-
-// hostFailed in HOSTRET's code says that the payload is an error's text.
-const hostFailed = 1
-
-// isLoss reports whether err is about the worker, not about the host function.
-func isLoss(err error) bool { return errors.Is(err, errCondemned) || errors.Is(err, errIdleDeath) }
 
 // A hostResult is what a host function returned.
 type hostResult struct {
@@ -65,8 +71,9 @@ type hostResult struct {
 	err    error
 }
 
-// callHost runs a host function and waits for it, or for the worker's end.
-func (w *worker) callHost(cl *call, name string, input []byte) ([]byte, error) {
+// callHost runs a host function and waits for it, or for the worker's end, which
+// is its error.
+func (w *worker) callHost(cl *call, name string, input []byte) (r hostResult, err error) {
 	c := w.core
 	var ctx context.Context
 	c.update(func() {
@@ -78,29 +85,28 @@ func (w *worker) callHost(cl *call, name string, input []byte) ([]byte, error) {
 		c.parkLocked(w)
 	})
 	if ctx == nil {
-		return nil, errCondemned
+		return r, errCondemned
 	}
 	result := make(chan hostResult, 1) // holds 1: nobody may be left to receive
 	fn := c.opts.Host.functions[name].call
 	// It exits when the function returns, which should be when ctx ends. Nobody waits
 	// for it: a function that closes the executor would never return.
 	go func() { result <- c.runHost(ctx, fn, name, input) }()
-	var r hostResult
 	select {
 	case r = <-result:
 	case <-ctx.Done():
-		r.err = errCondemned
+		err = errCondemned
 	case <-w.conn.p.Exited():
-		r.err = errIdleDeath
+		err = io.EOF // what a plain death is, elsewhere
 	}
 	c.update(func() {
 		w.inHost = false
 		c.parkLocked(w)
 		if w.condemned {
-			r.err = errCondemned
+			err = errCondemned
 		}
 	})
-	return r.output, r.err
+	return r, err
 }
 
 // runHost runs a host function and contains its panic.

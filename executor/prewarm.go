@@ -3,6 +3,7 @@ package executor
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"github.com/sandpool/sandpool/serialize"
 )
@@ -45,6 +46,7 @@ func (c *core) raise(ctx context.Context, n int) (up []*worker, err error) {
 		c.fleet.floors = append(c.fleet.floors, floor)
 	})
 	defer func() { c.update(func() { c.fleet.lower(floor) }) }()
+	before := math.MaxInt // failures to start a worker that are of the past
 	for {
 		var news chan struct{}
 		failures := 0
@@ -53,7 +55,8 @@ func (c *core) raise(ctx context.Context, n int) (up []*worker, err error) {
 				c.news = make(chan struct{})
 			}
 			news, failures = c.news, c.startFailures
-			if err = c.stateLocked(); err == nil && failures >= maxStartFailures {
+			before = min(before, failures)
+			if err = c.stateLocked(); err == nil && failures >= maxStartFailures && failures > before {
 				err = copyError(c.startErr)
 			}
 			up = up[:0]

@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -64,7 +65,20 @@ func (c *core) freeStalledLocked() {
 			last++
 		}
 		c.revokeLocked(w, 1, last)
+		if w.inHost {
+			// The owner may not read the answer for long. Until it has, the worker waits, so
+			// these cannot begin there.
+			w.surrendered = true
+			c.giveBackLocked(w, 1)
+		}
 	}
+}
+
+// inUserCode notes that the owner goroutine runs a handler of the user's, or not.
+func (w *worker) inUserCode(in bool) {
+	w.core.mu.Lock()
+	defer w.core.mu.Unlock()
+	w.inHost = in
 }
 
 // revokeLocked asks a worker not to begin the calls it holds in places first to
@@ -113,7 +127,7 @@ func (w *worker) revoked(h wire.Header, cl *call) (gone bool, err error) {
 		if err = w.checkRevokedLocked(h); err != nil {
 			return
 		}
-		w.revoking = false
+		w.revoking, w.surrendered = false, false
 		if len(w.held) > 0 {
 			if first := w.held[0]; first.state == Done && first.seq >= w.revokeFrom && first.seq < h.ID {
 				c.condemnLocked(w) // it has begun what nobody waits for
@@ -137,6 +151,9 @@ func (w *worker) revoked(h wire.Header, cl *call) (gone bool, err error) {
 func (w *worker) checkRevokedLocked(h wire.Header) error {
 	if !w.revoking || h.ID < w.revokeFrom || h.ID > w.revokeTo+1 || h.ID+uint64(h.Code) != w.revokeTo+1 {
 		return fmt.Errorf("worker dropped %d calls from %d on, which it was not asked to", h.Code, h.ID)
+	}
+	if w.surrendered && h.ID != w.revokeFrom {
+		return errors.New("worker began a call while another waited for the host")
 	}
 	return nil
 }

@@ -30,7 +30,22 @@ var roles = map[string]func(){
 	"oversize":   func() { takeover(func(w *wire.Writer, h wire.Header) { w.Write(result(h.ID), make([]byte, 2<<20)) }) },
 	"badfailure": func() { takeover(func(w *wire.Writer, h wire.Header) { w.Write(fail(h.ID), []byte("not cbor")) }) },
 	"hostcall":   func() { takeover(func(w *wire.Writer, h wire.Header) { w.Write(hostCall(h.ID, 77), nil) }) },
-	"deaf":       func() { ready(pipes(), engine.Version()) },
+	"leaks": func() {
+		takeover(func(w *wire.Writer, h wire.Header) {
+			kept = append(kept, bytes.Repeat([]byte{1}, 8<<20))
+			w.Write(result(h.ID), nil)
+		})
+	},
+	"uncollected": func() {
+		uncollected = true
+		takeover(func(w *wire.Writer, h wire.Header) {
+			if h.Type == wire.TypeCollect {
+				os.Exit(9)
+			}
+			w.Write(result(h.ID), nil)
+		})
+	},
+	"deaf": func() { ready(pipes(), engine.Version()) },
 	"logflood": func() {
 		takeover(func(w *wire.Writer, h wire.Header) {
 			for {
@@ -41,6 +56,11 @@ var roles = map[string]func(){
 		})
 	},
 }
+
+var (
+	kept        [][]byte // what the worker of a role does not free
+	uncollected bool     // the role has an answer of its own to COLLECT
+)
 
 func result(id uint64) wire.Header { return wire.Header{Type: wire.TypeResult, ID: id} }
 
@@ -83,7 +103,7 @@ func ready(in *proc.Inherited, version string) (*wire.Reader, *wire.Writer) {
 func takeover(answer func(w *wire.Writer, h wire.Header)) {
 	r, w := ready(pipes(), engine.Version())
 	for {
-		h, err := r.Next(wire.Limits{{Type: wire.TypeLoad, Max: wire.MaxControl}, {Type: wire.TypeCall, Max: wire.MaxPayload}})
+		h, err := r.Next(wire.Limits{{Type: wire.TypeLoad, Max: wire.MaxControl}, {Type: wire.TypeCall, Max: wire.MaxPayload}, {Type: wire.TypeCollect, Max: 0}})
 		if err != nil {
 			return
 		}
@@ -92,6 +112,10 @@ func takeover(answer func(w *wire.Writer, h wire.Header)) {
 		}
 		if h.Type == wire.TypeLoad {
 			w.Write(wire.Header{Type: wire.TypeLoaded, Slot: h.Slot}, nil)
+			continue
+		}
+		if h.Type == wire.TypeCollect && !uncollected {
+			w.Write(wire.Header{Type: wire.TypeCollected}, nil)
 			continue
 		}
 		answer(w, h)

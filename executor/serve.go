@@ -55,22 +55,17 @@ func (w *worker) armWallLocked(cl *call) {
 
 // send writes the calls that have not been written yet, small ones together.
 func (w *worker) send() error {
-	calls, err := w.unsent()
+	frames, err := w.unsent()
 	if err != nil {
 		return err
 	}
-	for i, cl := range calls {
-		h := wire.Header{
-			Type: wire.TypeCall, ID: cl.seq, Slot: w.slot, Code: cl.target.codecs, Time: int64(cl.target.limits.Wall),
-		}
-		if cl.kind == callDescribe {
-			h.Flags |= wire.FlagDescribe
-		}
+	defer clear(frames) // the inputs are the calls' again
+	for i, f := range frames {
 		// Only the first may be large: the worker reads it before those behind it.
-		if i == 0 && len(cl.input) > aheadBytes {
-			err = w.conn.w.Write(h, cl.input)
+		if i == 0 && len(f.input) > aheadBytes {
+			err = w.conn.w.Write(f.Header, f.input)
 		} else {
-			w.conn.w.Append(h, cl.input)
+			w.conn.w.Append(f.Header, f.input)
 		}
 		if err != nil {
 			return notBegun(err)
@@ -79,23 +74,41 @@ func (w *worker) send() error {
 	return notBegun(w.conn.w.Flush())
 }
 
-// unsent numbers the calls that have not been written yet and returns them.
-func (w *worker) unsent() ([]*call, error) {
+// A callFrame is a CALL to be written. It is complete in itself: the call it is for
+// may be given to another worker at any moment.
+type callFrame struct {
+	wire.Header
+
+	input []byte
+}
+
+// unsent numbers the calls that have not been written yet and returns their frames.
+func (w *worker) unsent() ([]callFrame, error) {
 	w.core.mu.Lock()
 	defer w.core.mu.Unlock()
 	if w.condemned {
 		return nil, errCondemned
 	}
-	calls := w.sending[:0]
+	frames := w.sending[:0]
 	for _, cl := range w.held {
 		if cl.seq == 0 {
 			w.lastSeq++
 			cl.seq = w.lastSeq
-			calls = append(calls, cl)
+			frames = append(frames, w.frameOf(cl))
 		}
 	}
-	w.sending = calls
-	return calls, nil
+	w.sending = frames
+	return frames, nil
+}
+
+func (w *worker) frameOf(cl *call) callFrame {
+	h := wire.Header{
+		Type: wire.TypeCall, ID: cl.seq, Slot: w.slot, Code: cl.target.codecs, Time: int64(cl.target.limits.Wall),
+	}
+	if cl.kind == callDescribe {
+		h.Flags |= wire.FlagDescribe
+	}
+	return callFrame{h, cl.input}
 }
 
 // An answerError wraps a failure that the worker answered: it lives on.

@@ -169,10 +169,12 @@ func (c *core) retireLongIdleLocked() {
 	}
 }
 
-// wornLocked reports whether a worker has served for long enough.
+// wornLocked reports whether a worker has served for long enough. One that has
+// served no call has not, whatever its age: else none ever might.
 func (c *core) wornLocked(w *worker) bool {
 	o := &c.opts
-	return w.heavy || o.CallsPerWorker > 0 && w.calls >= o.CallsPerWorker || o.WorkerAge > 0 && time.Since(w.born) >= o.WorkerAge
+	return w.heavy || o.CallsPerWorker > 0 && w.calls >= o.CallsPerWorker ||
+		o.WorkerAge > 0 && w.calls > 0 && time.Since(w.born) >= o.WorkerAge
 }
 
 // stockLocked has standbys load the module with the most calls, once.

@@ -24,37 +24,39 @@ type worker struct {
 	// Of the owner goroutine.
 	conn    *conn
 	slots   slotTable
-	slot    uint32    // of the calls it serves
-	sending []*call   // reused by unsent
-	cold    bool      // the current call had its module loaded
-	yielded time.Time // when the goroutine last let others run
+	slot    uint32      // of the calls it serves
+	sending []callFrame // reused by unsent
+	cold    bool        // the current call had its module loaded
+	yielded time.Time   // when the goroutine last let others run
 
 	// Guarded by core.mu. held are its calls in the order of their turns: the first
 	// is running, the others are handed ahead. One that is done may stay
 	// among them until the process has answered or dropped it.
-	process    *proc.Process // nil until it has been started
-	pid        int
-	standby    bool // spare
-	ready      bool // the handshake is done
-	out        bool // of service: it gets no call any more
-	condemned  bool // being killed
-	retired    bool // being sent home
-	bound      bool // it has served domain
-	domain     string
-	modules    map[[sha256.Size]byte]struct{} // that the process has loaded
-	stock      *module                        // that it was last told to load as a standby
-	tasks      callList                       // to be done before it serves
-	held       []*call
-	lastSeq    uint64 // of calls written
-	revoking   bool   // a REVOKE of the calls from revokeFrom to revokeTo has not been answered
-	revokeFrom uint64
-	revokeTo   uint64
-	serving    *tenant // whose call it runs; nil while it is idle
-	depth      int     // of that call
-	inHost     bool    // the call is in a host function
-	parked     bool    // and waits for calls of its own: another worker may run
-	began      time.Time
-	idleSince  time.Time
+	process     *proc.Process // nil until it has been started
+	pid         int
+	standby     bool // spare
+	ready       bool // the handshake is done
+	out         bool // of service: it gets no call any more
+	condemned   bool // being killed
+	retired     bool // being sent home
+	bound       bool // it serves domain, since boundAt
+	boundAt     time.Time
+	domain      string
+	modules     map[[sha256.Size]byte]struct{} // that the process has loaded
+	stock       *module                        // that it was last told to load as a standby
+	tasks       callList                       // to be done before it serves
+	held        []*call
+	lastSeq     uint64 // of calls written
+	revoking    bool   // a REVOKE of the calls from revokeFrom to revokeTo has not been answered
+	surrendered bool   // and they have been given to others already
+	revokeFrom  uint64
+	revokeTo    uint64
+	serving     *tenant // whose call it runs; nil while it is idle
+	depth       int     // of that call
+	inHost      bool    // the call is in a host function, or its log line in a handler
+	parked      bool    // and waits for calls of its own: another worker may run
+	began       time.Time
+	idleSince   time.Time
 
 	calls     int // served
 	born      time.Time
@@ -339,8 +341,16 @@ func (c *core) againLocked(cl *call) {
 		c.finishLocked(cl, nil, errTaskLost)
 		return
 	}
+	if end := cl.endHost; end != nil { // the next run has host functions of its own
+		cl.hostCtx, cl.endHost = nil, nil
+		c.after = append(c.after, func() { end(errRunAgain) })
+	}
 	c.enqueueLocked(cl, true)
 }
+
+// errRunAgain is the cause of a host function's context when its guest's worker
+// has died and the call is run again.
+var errRunAgain = errors.New("executor: the guest's worker has died")
 
 // errTaskLost ends a task whose worker is gone.
 var errTaskLost = errors.New("worker gone before it could load the module")

@@ -76,12 +76,8 @@ func serveControl(pipe io.Reader, calls *ledger, out *replies) error {
 		if err != nil {
 			return fmt.Errorf("control pipe: %w", err)
 		}
-		first, count, err := calls.revoke(h.ID, h.Code)
-		if err != nil {
-			return fmt.Errorf("control pipe: %w", err)
-		}
-		if err := out.Write(wire.Header{Type: wire.TypeRevoked, ID: first, Code: count}); err != nil {
-			return fmt.Errorf("answer REVOKE: %w", err)
+		if err := out.writeRevoked(calls, h); err != nil {
+			return err
 		}
 	}
 }
@@ -99,6 +95,22 @@ func (r *replies) Write(h wire.Header, parts ...[]byte) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.w.Write(h, parts...)
+}
+
+// writeRevoked answers a REVOKE. Nothing is written between the revocation and its
+// answer: what a call behind a dropped one has to say would come before the host
+// knows of the drop.
+func (r *replies) writeRevoked(calls *ledger, h wire.Header) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	first, count, err := calls.revoke(h.ID, h.Code)
+	if err != nil {
+		return fmt.Errorf("control pipe: %w", err)
+	}
+	if err := r.w.Write(wire.Header{Type: wire.TypeRevoked, ID: first, Code: count}); err != nil {
+		return fmt.Errorf("answer REVOKE: %w", err)
+	}
+	return nil
 }
 
 // WriteChunks sends data as frames of at most wire.MaxChunk bytes.

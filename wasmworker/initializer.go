@@ -26,6 +26,8 @@ func (s *server) initialize(inst *instance, c *call) *failure {
 	if f := s.invoke(inst, c, index, l.InitCodec); f != nil {
 		return f
 	}
+	c.stdout.flush() // or its last line and the call's first would be one
+	c.stderr.flush()
 	dropped := c.output.size
 	c.input, c.output, c.answer = input, chunks{}, nil
 	c.initializing = false

@@ -151,6 +151,42 @@ func (w *worker) failAfterLogs(id uint64, slot, kind uint32) wire.Failure {
 	}
 }
 
+// TestInitializer_prints: a line without its end is not joined with the call's.
+func TestInitializer_prints(t *testing.T) {
+	t.Parallel()
+	w := startWorker(t, "")
+	tiny := guesttest.NewTiny()
+	write := tiny.Import("wasi_snapshot_preview1", "fd_write",
+		guesttest.Sig([]guesttest.ValueType{guesttest.I32, guesttest.I32, guesttest.I32, guesttest.I32}, guesttest.I32))
+	// read(8, 0, size); an iovec at 0: 8, size; fd_write(1, 0, 1, 100)
+	body := new(guesttest.Code).I32(8).I32(0).Get(1).Call(tiny.Read).Drop().
+		I32(0).I32(8).Store(0).I32(4).Get(1).Store(0).
+		I32(1).I32(0).I32(1).I32(100).Call(write).Drop().I32(0)
+	w.load(1, tiny.Finish("print", [2]uint32{1, 1}, nil, body), named("print"), func(l *wire.Load) {
+		l.Init, l.InitInput, l.LogBytes = "print", []byte("from the initializer"), 70
+	})
+	w.send(call(1, 1), []byte("from the call"))
+	for _, want := range []string{"from the initializer", "from the call"} {
+		header := hostCall(1, wire.HostLog)
+		header.Flags = wire.StreamStdout
+		require.Equal(t, want, string(w.expect(header)))
+		w.answer(1, 0, nil)
+	}
+	w.expect(result(1, 1))
+
+	w.load(2, guesttest.TinyEcho(), named("echo")) // the log limit is for both together
+	w.send(call(2, 1), []byte("from the call, and more than is left"))
+	header := hostCall(2, wire.HostLog)
+	header.Flags = wire.StreamStdout
+	w.expect(header)
+	w.answer(2, 0, nil)
+	f := w.failure(2, 1, wire.KindLimit)
+	require.Equal(t, guestabi.LimitLog, f.Limit)
+	require.False(t, f.Init, "the call's part was too much")
+	w.echoes(3, 2)
+	w.stops()
+}
+
 func TestInitializer_rawInput(t *testing.T) {
 	t.Parallel()
 	w := startWorker(t, "")

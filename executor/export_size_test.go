@@ -1,0 +1,29 @@
+package executor
+
+import "github.com/sandpool/sandpool/serialize"
+
+// Tasks is how many loads wait for workers to come to rest.
+func Tasks(e *Executor) int {
+	c := e.core
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := 0
+	for w := range c.fleet.all {
+		n += w.tasks.len()
+	}
+	return n
+}
+
+// Stocked is how many standbys are ready and have the module.
+func Stocked(e *Executor, m *serialize.Module) int {
+	c := e.core
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := 0
+	for _, w := range c.fleet.standbys {
+		if _, ok := w.modules[m.Sum()]; ok {
+			n++
+		}
+	}
+	return n
+}
