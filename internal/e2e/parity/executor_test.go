@@ -139,8 +139,10 @@ func TestE5_mapTimeout(t *testing.T) {
 		defer cancel(nil)
 		var wg sync.WaitGroup
 		defer wg.Wait()
-		wg.Go(func() { // the deadline passes when the third call runs
+		two := make(chan struct{}) // closed when two results are there
+		wg.Go(func() {             // the deadline passes then, and when the third call runs
 			<-h.lines
+			<-two
 			cancel(context.DeadlineExceeded)
 		})
 		var results []string
@@ -150,7 +152,9 @@ func TestE5_mapTimeout(t *testing.T) {
 				results = append(results, "timeout")
 				continue
 			}
-			results = append(results, string(out))
+			if results = append(results, string(out)); len(results) == 2 {
+				close(two)
+			}
 		}
 		require.Equal(t, []string{"0", "1", "timeout"}, results)
 		s := ex.Stats()
