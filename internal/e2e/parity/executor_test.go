@@ -1,6 +1,7 @@
 package parity_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -188,13 +189,13 @@ func TestE7_inputsAreReleased(t *testing.T) {
 	ex := newExecutor(t, executor.Options{Workers: 1})
 	type object struct{ Text string }
 	var (
-		bytes   weak.Pointer[byte]
+		texts   weak.Pointer[byte]
 		objects weak.Pointer[object]
 		fs      []*future
 	)
 	func() {
 		in := make([]byte, 1<<16)
-		bytes = weak.Make(&in[0])
+		texts = weak.Make(&in[0])
 		fs = append(fs, executor.Submit(t.Context(), ex, echoFunc(t), in))
 		o := &object{Text: "kept by nobody"}
 		objects = weak.Make(o)
@@ -207,7 +208,7 @@ func TestE7_inputsAreReleased(t *testing.T) {
 	require.Len(t, out, 1<<16)
 	require.Eventually(t, func() bool {
 		runtime.GC()
-		return bytes.Value() == nil && objects.Value() == nil
+		return texts.Value() == nil && objects.Value() == nil
 	}, hang, time.Millisecond, "a call that is done still holds its input")
 	runtime.KeepAlive(fs)
 	runtime.KeepAlive(ex)
@@ -404,7 +405,7 @@ func TestE18_largeData(t *testing.T) {
 	out, err := call(t, ex, echoFunc(t), in)
 	require.NoError(t, err)
 	require.Len(t, out, size)
-	require.True(t, slices.Equal(in, out))
+	require.True(t, bytes.Equal(in, out))
 
 	_, err = call(t, ex, echoFunc(t), in[:size+over])
 	le, ok := errors.AsType[*executor.LimitError](err)
