@@ -10,6 +10,10 @@ GUEST            := GOOS=wasip1 GOARCH=wasm CGO_ENABLED=0 go build -buildmode=c-
 # Without the workspace, so that the demo downloads and builds nothing it does not need.
 DEMO             := cd examples && GOWORK=off
 FUZZTIME         ?= 30s
+# The tests of docs/differences-from-loky.md, and how often parity runs them.
+PARITY           := ^Test(S|W|E|F|D|K|R|G|O|B|C|P|X|T)[0-9]+_
+PARITY_PACKAGES  := ./internal/e2e/parity ./executor ./internal/cpus
+COUNT            ?= 1
 
 # each runs a command in every module.
 each = @set -e; for m in $(MODULES); do echo "== $$m: $(1)"; (cd $$m && $(1)); done
@@ -38,6 +42,29 @@ test: ## run all tests
 .PHONY: race
 race: deps ## run the short tests under the race detector
 	$(call each,go test -race -short ./...)
+
+.PHONY: parity
+parity: deps ## run loky's test suite, as rewritten for Sandpool, under the race detector (COUNT: how often)
+	@go test -race -count=$(COUNT) -timeout=60m -v -run '$(PARITY)' $(PARITY_PACKAGES) 2>&1 | \
+		awk -v packages=$(words $(PARITY_PACKAGES)) "$$PARITY_SUMMARY"
+
+# Counts what go test -v says of whole tests; prints everything but what has gone well.
+define PARITY_SUMMARY
+/^--- (PASS|FAIL|SKIP): / { runs++; row = $$3; sub(/^Test/, "", row); sub(/_.*/, "", row); tests[$$3] }
+/^--- PASS: / { good[row] }
+/^--- FAIL: / { failed++; bad[row] }
+/^--- SKIP: / { skipped++ }
+/^ok / { ok++ }
+/^(=== |PASS$$| *--- PASS: )/ { next }
+{ print }
+END {
+	for (r in bad) delete good[r]
+	printf "parity: %d rows passed, %d did not; %d tests, %d runs: %d passed, %d skipped, %d failed\n", \
+		length(good), length(bad), length(tests), runs, runs - failed - skipped, skipped, failed
+	exit ok != packages || failed
+}
+endef
+export PARITY_SUMMARY
 
 .PHONY: vet
 vet: ## vet every module, and the guest side as a guest

@@ -134,6 +134,9 @@ func (c *core) assignLocked(w *worker, cl *call) {
 func (c *core) beginLocked(w *worker) {
 	cl := w.held[0]
 	w.began = time.Now()
+	if cl.seq == 0 || cl.seq > w.deadSeq {
+		w.deadBytes = 0 // the worker has read past them, or is reading
+	}
 	if cl.state == Done {
 		return
 	}
@@ -176,17 +179,17 @@ func (c *core) handAheadLocked(w *worker) {
 	if ahead > most/2 {
 		return // few large batches rather than many small ones
 	}
-	bytes := 0
+	bytes := w.deadBytes
 	for _, cl := range w.held[1:] {
-		bytes += len(cl.input) + wire.HeaderSize
+		bytes += cl.size + wire.HeaderSize
 	}
 	handed := false
 	for ; ahead < most; ahead++ {
-		cl := c.nextInTurnLocked()
+		cl := c.nextInTurnLocked(w)
 		if cl == nil || cl.target != head.target || cl.kind != head.kind {
 			break
 		}
-		if bytes += len(cl.input) + wire.HeaderSize; bytes > aheadBytes {
+		if bytes += cl.size + wire.HeaderSize; bytes > aheadBytes {
 			break
 		}
 		c.unlistLocked(cl)
@@ -200,16 +203,17 @@ func (c *core) handAheadLocked(w *worker) {
 	}
 }
 
-// nextInTurnLocked returns the call that is next in the queue, or nil when it is a
-// nested one, which is never handed ahead: it could end up behind its own caller.
-func (c *core) nextInTurnLocked() *call {
+// nextInTurnLocked returns the call that is next in the queue for a worker that
+// serves one, or nil when it is a nested one, which is never handed ahead: it could end
+// up behind its own caller.
+func (c *core) nextInTurnLocked(w *worker) *call {
 	for _, l := range c.queue.nested {
 		if l.len() > 0 {
 			return nil
 		}
 	}
 	if len(c.queue.turns) == 0 {
-		return nil
+		return w.serving.next() // the tenant may have all the workers it is allowed
 	}
 	return c.queue.turns[0].next()
 }

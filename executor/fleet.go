@@ -74,7 +74,6 @@ func (c *core) readyLocked(w *worker) {
 	w.process, w.pid = w.conn.p, w.conn.p.PID
 	w.born, w.nextCheck = now, now.Add(c.opts.GrowthCheck)
 	c.serving[w.process] = struct{}{}
-	c.startFailures, c.startErr, c.notBefore = 0, nil, time.Time{}
 	c.stats.WorkersStarted++
 	c.stats.Sandbox, c.stats.SandboxMissing = w.conn.ready.InForce, w.conn.ready.Missing
 	c.tellLocked()

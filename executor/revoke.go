@@ -65,20 +65,24 @@ func (c *core) freeStalledLocked() {
 			last++
 		}
 		c.revokeLocked(w, 1, last)
-		if w.inHost {
+		if w.inHost || w.logging {
 			// The owner may not read the answer for long. Until it has, the worker waits, so
 			// these cannot begin there.
 			w.surrendered = true
+			for _, cl := range w.held[1:] {
+				w.deadBytes += cl.size + wire.HeaderSize
+			}
+			w.deadSeq = w.lastSeq
 			c.giveBackLocked(w, 1)
 		}
 	}
 }
 
-// inUserCode notes that the owner goroutine runs a handler of the user's, or not.
-func (w *worker) inUserCode(in bool) {
+// inHandler notes that the owner goroutine runs the user's log handler, or not.
+func (w *worker) inHandler(in bool) {
 	w.core.mu.Lock()
 	defer w.core.mu.Unlock()
-	w.inHost = in
+	w.logging = in
 }
 
 // revokeLocked asks a worker not to begin the calls it holds in places first to
@@ -174,6 +178,8 @@ func (c *core) takeBackLocked(w *worker, from, to uint64, cl *call) (has bool) {
 			continue
 		}
 		has = has || h == cl
+		w.deadBytes += h.size + wire.HeaderSize
+		w.deadSeq = max(w.deadSeq, h.seq)
 		c.letGoLocked(h)
 		if h.state == Running { // it was next, as far as we knew
 			h.usage.Attempts--
