@@ -192,7 +192,7 @@ func (c *core) condemnLocked(w *worker) {
 	if w.process != nil {
 		w.process.Kill()
 	}
-	c.giveBackLocked(w, 1)
+	c.giveBackLocked(w)
 }
 
 // retireLocked sends a worker home that holds nothing.

@@ -83,7 +83,7 @@ func (w *worker) callHost(cl *call, name string, input []byte) (r hostResult, er
 		if w.condemned {
 			return
 		}
-		ctx = c.hostContextLocked(cl)
+		ctx = c.hostContextLocked(cl) //nolint:fatcontext // it is not in a loop: the closure runs once
 		w.inHost = true
 		c.parkLocked(w)
 	})

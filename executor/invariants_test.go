@@ -41,6 +41,7 @@ func TestInvariants(t *testing.T) {
 }
 
 func stressInvariants(t *testing.T, o executor.Options, seed uint64) {
+	t.Helper()
 	var once sync.Once
 	var wrongs atomic.Int64
 	stop := executor.CheckTransitions(func(wrong string) {
@@ -160,5 +161,6 @@ func stressInvariants(t *testing.T, o executor.Options, seed uint64) {
 
 // nester is a guest that hands its input to the host.
 func nester(t *testing.T) raw {
+	t.Helper()
 	return raw{Module: tiny(t, "nester", guesttest.TinyHostCall("f")), Name: "hostcall", Grants: executor.Grants{Host: []string{"f"}}}
 }

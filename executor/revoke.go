@@ -3,6 +3,7 @@ package executor
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sandpool/sandpool/internal/wire"
@@ -57,7 +58,7 @@ func (c *core) freeStalledLocked() {
 			continue
 		}
 		if w.held[1].seq == 0 {
-			c.giveBackLocked(w, 1) // the owner has not come to write them
+			c.giveBackLocked(w) // the owner has not come to write them
 			continue
 		}
 		last := 1
@@ -73,7 +74,7 @@ func (c *core) freeStalledLocked() {
 				w.deadBytes += cl.size + wire.HeaderSize
 			}
 			w.deadSeq = w.lastSeq
-			c.giveBackLocked(w, 1)
+			c.giveBackLocked(w)
 		}
 	}
 }
@@ -190,8 +191,8 @@ func (c *core) takeBackLocked(w *worker, from, to uint64, cl *call) (has bool) {
 	}
 	clear(w.held[len(kept):])
 	w.held = kept
-	for i := len(back) - 1; i >= 0; i-- {
-		c.enqueueLocked(back[i], true)
+	for _, cl := range slices.Backward(back) {
+		c.enqueueLocked(cl, true)
 	}
 	return has
 }

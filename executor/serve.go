@@ -29,7 +29,7 @@ func (w *worker) serveCall(cl *call) error {
 		w.armWall(cl)
 	}
 	// A worker that is gone may have answered, or begun, what it was sent before.
-	if err := w.send(); err != nil && !(sent && isEnd(err)) {
+	if err := w.send(); err != nil && (!sent || !isEnd(err)) {
 		return err
 	}
 	return w.answer(cl)

@@ -2,6 +2,7 @@ package executor
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -195,8 +196,8 @@ func (c *core) stockLocked() {
 		return
 	}
 	standbys := c.fleet.standbys
-	for i := len(standbys) - 1; i >= 0; i-- {
-		if w := standbys[i]; w.stock != m {
+	for _, w := range slices.Backward(standbys) { // those that begin leave the list
+		if w.stock != m {
 			w.stock = m
 			c.preloadLocked(w, c.preloadOf(m.source))
 		}

@@ -279,7 +279,7 @@ func (w *worker) leave(err error) {
 		w.disarmLocked()
 		c.outLocked(w)
 		w.condemned = true
-		c.giveBackLocked(w, 1)
+		c.giveBackLocked(w)
 	})
 	exit := w.conn.lastWords(c, err)
 	c.update(func() {

@@ -201,7 +201,7 @@ func TestG7_nestedSharedExecutors(t *testing.T) {
 	for _, workers := range []int{1, 2} {
 		t.Run(strconv.Itoa(workers), func(t *testing.T) {
 			t.Parallel()
-			cmd := nestedShared.command(t, moduleFile(t, tinyHostCall("down")), "3", strconv.Itoa(workers))
+			cmd := nestedShared.command(t, moduleFile(t, guesttest.TinyHostCall("down")), "3", strconv.Itoa(workers))
 			var stderr bytes.Buffer
 			cmd.Stderr = &stderr
 			start := time.Now()
