@@ -63,7 +63,7 @@ func (s slow) MarshalCBOR() ([]byte, error) {
 func TestO2_idleTimeoutWithSlowEncoding(t *testing.T) {
 	t.Parallel()
 	upper := executor.Func[slow, string]{Module: fixture(t), Name: "upper"}
-	for timeout, calls := range map[time.Duration]int{time.Millisecond: 50, 10 * time.Millisecond: 20, 100 * time.Millisecond: 5} {
+	for timeout, calls := range map[time.Duration]int{time.Millisecond: 20, 10 * time.Millisecond: 10, 100 * time.Millisecond: 5} {
 		t.Run(timeout.String(), func(t *testing.T) {
 			t.Parallel()
 			ex := newExecutor(t, executor.Options{IdleTimeout: timeout})
