@@ -118,4 +118,7 @@ func failed(err error) *call {
 }
 
 // forget drops what only a call that goes on needs.
-func (cl *call) forget() { cl.input, cl.module, cl.worker, cl.tenant = nil, nil, nil, nil }
+func (cl *call) forget() {
+	cl.input, cl.module, cl.worker, cl.tenant = nil, nil, nil, nil
+	cl.values, cl.hostCtx, cl.parent, cl.hook = nil, nil, nil, nil
+}

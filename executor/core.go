@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"time"
+	"weak"
 
 	"github.com/sandpool/sandpool/internal/codecache"
 	"github.com/sandpool/sandpool/internal/engine"
@@ -29,11 +30,12 @@ type core struct {
 	init     initializer
 	log      *slog.Logger
 	launcher *proc.Launcher
-	store    *codecache.Store // nil without a cache directory
-	results  *resultCache     // nil without one
-	inline   bool             // set by tests: modules travel through the pipe, as they do off Linux
-	engine   string           // names the engine in the store
-	compiles chan struct{}    // holds a token for each template process that may run
+	store    *codecache.Store       // nil without a cache directory
+	results  *resultCache           // nil without one
+	inline   bool                   // set by tests: modules travel through the pipe, as they do off Linux
+	engine   string                 // names the engine in the store
+	reusable weak.Pointer[Reusable] // that it belongs to; set before its first call
+	compiles chan struct{}          // holds a token for each template process that may run
 
 	wg       sync.WaitGroup // every goroutine of the executor but finish's
 	finisher sync.Once      // starts finish
@@ -106,6 +108,10 @@ func (c *core) update(f func()) {
 	}
 }
 
+// afterTransition is set by tests: it looks at the state that a transition has left,
+// under its lock.
+var afterTransition func(c *core)
+
 // transition is update up to what has to be done without the lock. A panic in it
 // breaks the executor: it ends every call and says why, since nothing can be said for the state
 // any more.
@@ -120,6 +126,9 @@ func (c *core) transition(f func()) (after []func()) {
 	}()
 	f()
 	c.settleLocked()
+	if afterTransition != nil {
+		afterTransition(c)
+	}
 	return nil // set above
 }
 
@@ -132,16 +141,20 @@ func (c *core) panickedLocked(p any) {
 // settleLocked hands queued calls to idle workers, starts and retires workers,
 // and when the executor is shut down and has no calls left sends all home.
 func (c *core) settleLocked() {
-	c.dispatchLocked()
-	for c.admitLocked() {
+	if c.phase != closed { // then no call is left, and after a panic nothing to rely on
 		c.dispatchLocked()
+		for c.admitLocked() {
+			c.dispatchLocked()
+		}
+		c.topUpLocked()
+		c.sizeLocked()
+		if c.phase == open || c.pending > 0 {
+			return
+		}
 	}
-	c.topUpLocked()
-	c.sizeLocked()
-	if c.phase == open || c.pending > 0 {
-		return
+	if c.phase != closed {
+		c.retireAllIdleLocked()
 	}
-	c.retireAllIdleLocked()
 	c.endOthersLocked()
 	if len(c.fleet.all) == 0 && !closedAlready(c.drained) {
 		c.stopTimerLocked()

@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"slices"
 	"time"
 
 	"github.com/sandpool/sandpool/internal/wire"
@@ -26,9 +27,9 @@ const skipAtMost = 16
 func (c *core) dispatchLocked() {
 	f, q := &c.fleet, &c.queue
 	missing := 0 // workers that nested calls wait for: their places are not for others
-	for i := len(q.nested) - 1; i >= 0; i-- {
-		for q.nested[i].len() > 0 && f.busy+missing < f.limit && f.levels[i+2] < f.limit {
-			if !c.placeLocked(q.nested[i].front()) {
+	for i, l := range slices.Backward(q.nested) {
+		for l.len() > 0 && f.busy+missing < f.limit && f.levels[i+2] < f.limit {
+			if !c.placeLocked(l.front()) {
 				missing++
 				break
 			}
@@ -95,8 +96,7 @@ func (c *core) placeLocked(cl *call) bool {
 // has the module, and of these the last; -1 if none may have it.
 func (c *core) choose(list []*worker, cl *call) int {
 	best := -1
-	for i := len(list) - 1; i >= 0; i-- {
-		w := list[i]
+	for i, w := range slices.Backward(list) {
 		if w.bound && c.isolates() && w.domain != cl.target.tenant {
 			continue
 		}
@@ -134,6 +134,9 @@ func (c *core) assignLocked(w *worker, cl *call) {
 func (c *core) beginLocked(w *worker) {
 	cl := w.held[0]
 	w.began = time.Now()
+	if cl.seq == 0 || cl.seq > w.deadSeq {
+		w.deadBytes = 0 // the worker has read past them, or is reading
+	}
 	if cl.state == Done {
 		return
 	}
@@ -176,17 +179,17 @@ func (c *core) handAheadLocked(w *worker) {
 	if ahead > most/2 {
 		return // few large batches rather than many small ones
 	}
-	bytes := 0
+	bytes := w.deadBytes
 	for _, cl := range w.held[1:] {
-		bytes += len(cl.input) + wire.HeaderSize
+		bytes += cl.size + wire.HeaderSize
 	}
 	handed := false
 	for ; ahead < most; ahead++ {
-		cl := c.nextInTurnLocked()
+		cl := c.nextInTurnLocked(w)
 		if cl == nil || cl.target != head.target || cl.kind != head.kind {
 			break
 		}
-		if bytes += len(cl.input) + wire.HeaderSize; bytes > aheadBytes {
+		if bytes += cl.size + wire.HeaderSize; bytes > aheadBytes {
 			break
 		}
 		c.unlistLocked(cl)
@@ -200,37 +203,38 @@ func (c *core) handAheadLocked(w *worker) {
 	}
 }
 
-// nextInTurnLocked returns the call that is next in the queue, or nil when it is a
-// nested one, which is never handed ahead: it could end up behind its own caller.
-func (c *core) nextInTurnLocked() *call {
+// nextInTurnLocked returns the call that is next in the queue for a worker that
+// serves one, or nil when it is a nested one, which is never handed ahead: it could end
+// up behind its own caller.
+func (c *core) nextInTurnLocked(w *worker) *call {
 	for _, l := range c.queue.nested {
 		if l.len() > 0 {
 			return nil
 		}
 	}
 	if len(c.queue.turns) == 0 {
-		return nil
+		return w.serving.next() // the tenant may have all the workers it is allowed
 	}
 	return c.queue.turns[0].next()
 }
 
-// giveBackLocked puts the calls that a worker holds from place i on back to the
-// front of the queue. They have not begun.
-func (c *core) giveBackLocked(w *worker, i int) {
-	if len(w.held) <= i {
+// giveBackLocked puts the calls that a worker was handed ahead back to the front
+// of the queue. They have not begun.
+func (c *core) giveBackLocked(w *worker) {
+	if len(w.held) < 2 {
 		return
 	}
-	for _, cl := range w.held[i:] {
+	back := w.held[1:]
+	for _, cl := range back {
 		c.letGoLocked(cl)
 	}
-	back := w.held[i:]
-	for j := len(back) - 1; j >= 0; j-- {
-		if back[j].state != Done {
-			c.enqueueLocked(back[j], true)
+	for _, cl := range slices.Backward(back) {
+		if cl.state != Done {
+			c.enqueueLocked(cl, true)
 		}
 	}
-	clear(w.held[i:])
-	w.held = w.held[:i]
+	clear(back)
+	w.held = w.held[:1]
 }
 
 // letGoLocked ends a worker's own hold of a call.

@@ -1,5 +1,7 @@
 package executor
 
+import "slices"
+
 // A Queue is a queue of calls that tests name by number, with the turns that
 // dispatchLocked takes.
 type Queue struct {
@@ -30,8 +32,8 @@ func (q *Queue) Remove(id int) { q.q.remove(q.calls[id]) }
 
 // Next returns the call whose turn it is, -1 for none.
 func (q *Queue) Next() int {
-	for i := len(q.q.nested) - 1; i >= 0; i-- {
-		if cl := q.q.nested[i].front(); cl != nil {
+	for _, l := range slices.Backward(q.q.nested) {
+		if cl := l.front(); cl != nil {
 			return q.ids[cl]
 		}
 	}

@@ -74,7 +74,6 @@ func (c *core) readyLocked(w *worker) {
 	w.process, w.pid = w.conn.p, w.conn.p.PID
 	w.born, w.nextCheck = now, now.Add(c.opts.GrowthCheck)
 	c.serving[w.process] = struct{}{}
-	c.startFailures, c.startErr, c.notBefore = 0, nil, time.Time{}
 	c.stats.WorkersStarted++
 	c.stats.Sandbox, c.stats.SandboxMissing = w.conn.ready.InForce, w.conn.ready.Missing
 	c.tellLocked()
@@ -193,7 +192,7 @@ func (c *core) condemnLocked(w *worker) {
 	if w.process != nil {
 		w.process.Kill()
 	}
-	c.giveBackLocked(w, 1)
+	c.giveBackLocked(w)
 }
 
 // retireLocked sends a worker home that holds nothing.

@@ -71,7 +71,7 @@ type target struct {
 const hostSeparator = ","
 
 // hostNames lists the host functions granted.
-func (t *target) hostNames() []string {
+func (t target) hostNames() []string {
 	if t.host == "" {
 		return nil
 	}

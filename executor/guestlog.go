@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime/debug"
 
 	"github.com/sandpool/sandpool/internal/quote"
 	"github.com/sandpool/sandpool/internal/wire"
@@ -38,8 +39,13 @@ func (g *guestLog) write(h wire.Header, line []byte) error {
 	case wire.StreamStderr:
 		attrs = append(attrs, slog.String("stream", "stderr"))
 	}
-	g.worker.inUserCode(true)
+	g.worker.inHandler(true)
+	defer g.worker.inHandler(false)
+	defer func() {
+		if p := recover(); p != nil {
+			g.worker.core.log.Error("handler of Options.GuestLog panicked", "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
 	sink.LogAttrs(ctx, level, quote.Line(string(line)), attrs...)
-	g.worker.inUserCode(false)
 	return nil
 }

@@ -48,8 +48,8 @@ func (w *worker) hostCall(cl *call, h wire.Header, logs *guestLog) error {
 	}
 	if r.err != nil {
 		answer.Code = wire.HostFailed
-		text := strings.ToValidUTF8(r.err.Error(), "\uFFFD")
-		r.output = []byte(text[:min(len(text), maxHostError)])
+		text := r.err.Error()
+		r.output = []byte(strings.ToValidUTF8(text[:min(len(text), maxHostError)], "\uFFFD"))
 	}
 	return w.returnFromHost(answer, r.output)
 }
@@ -77,10 +77,13 @@ func (w *worker) callHost(cl *call, name string, input []byte) (r hostResult, er
 	c := w.core
 	var ctx context.Context
 	c.update(func() {
-		if w.condemned || cl.state == Done {
+		if cl.state == Done {
+			c.condemnLocked(w) // it has begun what nobody waits for
+		}
+		if w.condemned {
 			return
 		}
-		ctx = c.hostContextLocked(cl)
+		ctx = c.hostContextLocked(cl) //nolint:fatcontext // it is not in a loop: the closure runs once
 		w.inHost = true
 		c.parkLocked(w)
 	})
@@ -91,13 +94,20 @@ func (w *worker) callHost(cl *call, name string, input []byte) (r hostResult, er
 	fn := c.opts.Host.functions[name].call
 	// It exits when the function returns, which should be when ctx ends. Nobody waits
 	// for it: a function that closes the executor would never return.
-	go func() { result <- c.runHost(ctx, fn, name, input) }()
-	select {
-	case r = <-result:
-	case <-ctx.Done():
-		err = errCondemned
-	case <-w.conn.p.Exited():
-		err = io.EOF // what a plain death is, elsewhere
+	go c.runHost(ctx, fn, name, input, result)
+	for waiting := true; waiting && err == nil; {
+		select {
+		case r = <-result:
+			waiting = false
+		case <-ctx.Done():
+			err = errCondemned
+		case <-w.conn.p.Exited():
+			err = io.EOF // what a plain death is, elsewhere
+		case <-w.wake:
+			if w.owesAnswer() { // it comes at once, also while the guest waits for us
+				err = w.readRevoked()
+			}
+		}
 	}
 	c.update(func() {
 		w.inHost = false
@@ -109,14 +119,20 @@ func (w *worker) callHost(cl *call, name string, input []byte) (r hostResult, er
 	return r, err
 }
 
-// runHost runs a host function and contains its panic.
-func (c *core) runHost(ctx context.Context, fn func(context.Context, []byte) ([]byte, error), name string, input []byte) (r hostResult) {
+// runHost runs a host function and hands its result over, also when it panics or
+// ends its goroutine. The error's text is taken here, where a panic is contained.
+func (c *core) runHost(ctx context.Context, fn func(context.Context, []byte) ([]byte, error), name string, input []byte, result chan<- hostResult) {
+	r := hostResult{err: fmt.Errorf("host function %s has not returned", name)}
 	defer func() {
 		if p := recover(); p != nil {
 			c.log.Error("host function panicked", "function", name, "panic", p, "stack", string(debug.Stack()))
 			r = hostResult{err: fmt.Errorf("host function %s panicked: %s", name, quote.Line(fmt.Sprint(p)))}
 		}
+		result <- r
 	}()
-	r.output, r.err = fn(ctx, input)
-	return r
+	output, err := fn(ctx, input)
+	if err != nil {
+		err = errors.New(err.Error())
+	}
+	r = hostResult{output, err}
 }

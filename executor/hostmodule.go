@@ -50,7 +50,7 @@ func NewHostModule(functions ...HostFunction) (*HostModule, error) {
 			return nil, &OptionError{"HostFunc", fmt.Sprintf("function %s is nil", f.name)}
 		}
 		if _, ok := m.functions[f.name]; ok {
-			return nil, &OptionError{"HostFunc", fmt.Sprintf("two functions are named %s", f.name)}
+			return nil, &OptionError{"HostFunc", "two functions are named " + f.name}
 		}
 		m.functions[f.name] = f
 	}

@@ -26,19 +26,22 @@ func (w *worker) checkMemory() error {
 	if err != nil {
 		return err
 	}
+	heavy := false
 	c.update(func() {
 		w.nextCheck = time.Now().Add(c.opts.GrowthCheck)
 		if known && w.reference == 0 {
 			w.reference = now
 		}
 		if known && now-w.reference > c.opts.WorkerGrowth {
-			w.heavy = true
-			c.log.Info("worker has grown too much", "worker", w.number, "pid", w.pid, "bytes", now, "reference", w.reference)
+			w.heavy, heavy = true, true
 		}
 		if !w.condemned {
 			c.restLocked(w)
 		}
 	})
+	if heavy {
+		c.log.Info("worker has grown too much", "worker", w.number, "pid", w.pid, "bytes", now)
+	}
 	return nil
 }
 

@@ -77,7 +77,7 @@ func (o Options) withDefaults() Options {
 func orOff[T ~int | ~int64](v, base T) T { return max(0, cmp.Or(v, base)) }
 
 // validate reports every field that makes no sense.
-func (o *Options) validate() error {
+func (o Options) validate() error {
 	var errs []error
 	wrong := func(option, format string, args ...any) {
 		errs = append(errs, &OptionError{"Options." + option, fmt.Sprintf(format, args...)})

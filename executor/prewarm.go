@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"runtime"
 
 	"github.com/sandpool/sandpool/serialize"
 )
@@ -28,6 +29,9 @@ func (e *Executor) Prewarm(ctx context.Context, n int, modules ...*serialize.Mod
 			return err
 		}
 	}
+	defer runtime.KeepAlive(x) // an executor that nobody holds any more is closed
+	n, lower := c.askFor(n)
+	defer lower()
 	workers, err := c.raise(ctx, n)
 	if err != nil {
 		return err
@@ -35,17 +39,19 @@ func (e *Executor) Prewarm(ctx context.Context, n int, modules ...*serialize.Mod
 	return c.preloadAll(ctx, workers, modules)
 }
 
-// raise waits until n workers are up and returns them.
-func (c *core) raise(ctx context.Context, n int) (up []*worker, err error) {
-	floor := 0
+// askFor keeps n workers alive, or as many as there may be, until lower is called.
+func (c *core) askFor(n int) (floor int, lower func()) {
 	c.update(func() {
 		if n == 0 || n > c.fleet.limit {
 			n = c.fleet.limit
 		}
-		floor = n
-		c.fleet.floors = append(c.fleet.floors, floor)
+		c.fleet.floors = append(c.fleet.floors, n)
 	})
-	defer func() { c.update(func() { c.fleet.lower(floor) }) }()
+	return n, func() { c.update(func() { c.fleet.lower(n) }) }
+}
+
+// raise waits until n workers are up and returns them.
+func (c *core) raise(ctx context.Context, n int) (up []*worker, err error) {
 	before := math.MaxInt // failures to start a worker that are of the past
 	for {
 		var news chan struct{}
@@ -108,6 +114,9 @@ func (c *core) preloadAll(ctx context.Context, workers []*worker, modules []*ser
 		case <-task.done:
 			if task.err != nil && task.err != errTaskLost { //nolint:errorlint // the very value that it is ended with
 				return task.err
+			}
+			if task.err != nil && !c.usable() {
+				return ErrShutdown
 			}
 		case <-ctx.Done():
 			return context.Cause(ctx)

@@ -193,7 +193,7 @@ func (q *queue) appendTo(calls []*call) []*call {
 // A tenantHeap has the tenant whose turn it is at its root: the one with the
 // fewest workers, and of these the one that has waited longest. It implements
 // heap.Interface.
-type tenantHeap []*tenant
+type tenantHeap []*tenant //nolint:recvcheck // as heap.Interface has it
 
 func (h tenantHeap) Len() int { return len(h) }
 

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"weak"
 )
 
 // A Reusable is an executor that is started when it is needed, kept as long as
@@ -68,35 +69,37 @@ func (r *Reusable) arrangeLocked(opts *Options) error {
 		if usable {
 			return nil
 		}
-		return r.startLocked(r.opts)
+		return r.startLocked(r.opts, Drain)
 	}
 	o := *opts
 	if !usable {
-		return r.startLocked(o)
+		return r.startLocked(o, o.Replace)
 	}
 	init, err := o.Initializer.resolve()
 	if err = errors.Join(o.validate(), err); err != nil {
 		return err
 	}
 	if !o.equal(r.opts, init, r.now.core.init) {
-		return r.startLocked(o)
+		return r.startLocked(o, o.Replace)
 	}
 	r.opts.Workers = o.Workers
 	err = r.now.core.resize(cmp.Or(o.Workers, CPUCount()))
 	if errors.Is(err, ErrShutdown) || errors.Is(err, ErrBroken) {
-		return r.startLocked(o) // at this very moment
+		return r.startLocked(o, o.Replace) // at this very moment
 	}
 	return err
 }
 
-// startLocked makes a new executor the present one and retires the old one.
-func (r *Reusable) startLocked(o Options) error {
+// startLocked makes a new executor the present one and retires the old one as how
+// says.
+func (r *Reusable) startLocked(o Options, how Replacement) error {
 	start := o
 	start.IdleTimeout = cmp.Or(o.IdleTimeout, defaultReusedIdle)
 	x, err := newExecutor(start, r.id+1)
 	if err != nil {
 		return err
 	}
+	x.core.reusable = weak.Make(r)
 	old := r.now
 	o.Env = slices.Clone(o.Env)
 	r.now, r.opts = x, o
@@ -105,7 +108,7 @@ func (r *Reusable) startLocked(o Options) error {
 	if old == nil {
 		return nil
 	}
-	if o.Replace == Kill {
+	if how == Kill {
 		old.core.stop(closed)
 	} else {
 		old.core.stop(draining)
@@ -120,6 +123,26 @@ func (r *Reusable) current() (*Executor, error) {
 	defer r.mu.Unlock()
 	err := r.arrangeLocked(nil)
 	return r.now, err
+}
+
+// currentFor is current for a call in ctx: one that is nested in a call of the same
+// Reusable belongs to its caller's executor, even while that drains.
+func (e *Executor) currentFor(ctx context.Context) (*Executor, error) {
+	if e.reusable != nil {
+		parent, ok := ctx.Value(nestKey{}).(*call)
+		if ok && parent.core.reusable == weak.Make(e.reusable) {
+			if x := parent.caller(); x != nil {
+				return x, nil
+			}
+		}
+	}
+	return e.current()
+}
+
+// caller returns the executor of a call that is not done, or nil.
+func (cl *call) caller() *Executor {
+	defer cl.lock()()
+	return cl.owner
 }
 
 // existing returns the present executor as it is, or nil.

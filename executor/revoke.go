@@ -3,6 +3,7 @@ package executor
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sandpool/sandpool/internal/wire"
@@ -57,7 +58,7 @@ func (c *core) freeStalledLocked() {
 			continue
 		}
 		if w.held[1].seq == 0 {
-			c.giveBackLocked(w, 1) // the owner has not come to write them
+			c.giveBackLocked(w) // the owner has not come to write them
 			continue
 		}
 		last := 1
@@ -65,20 +66,24 @@ func (c *core) freeStalledLocked() {
 			last++
 		}
 		c.revokeLocked(w, 1, last)
-		if w.inHost {
+		if w.inHost || w.logging {
 			// The owner may not read the answer for long. Until it has, the worker waits, so
 			// these cannot begin there.
 			w.surrendered = true
-			c.giveBackLocked(w, 1)
+			for _, cl := range w.held[1:] {
+				w.deadBytes += cl.size + wire.HeaderSize
+			}
+			w.deadSeq = w.lastSeq
+			c.giveBackLocked(w)
 		}
 	}
 }
 
-// inUserCode notes that the owner goroutine runs a handler of the user's, or not.
-func (w *worker) inUserCode(in bool) {
+// inHandler notes that the owner goroutine runs the user's log handler, or not.
+func (w *worker) inHandler(in bool) {
 	w.core.mu.Lock()
 	defer w.core.mu.Unlock()
-	w.inHost = in
+	w.logging = in
 }
 
 // revokeLocked asks a worker not to begin the calls it holds in places first to
@@ -91,6 +96,7 @@ func (c *core) revokeLocked(w *worker, first, last int) {
 		// A failure is the process's end, of which the owner hears by itself.
 		_ = w.conn.p.Control(h.AppendTo(nil))
 	})
+	w.poke() // its owner may be waiting for a host function
 }
 
 // owesAnswer reports whether the worker has a REVOKE to answer.
@@ -100,7 +106,8 @@ func (w *worker) owesAnswer() bool {
 	return w.revoking
 }
 
-// readRevoked reads the answer to a REVOKE while the worker runs no call.
+// readRevoked reads the answer to a REVOKE while the worker runs no call, or waits
+// for a host function.
 func (w *worker) readRevoked() error {
 	h, err := w.conn.r.Next(wire.Limits{{Type: wire.TypeRevoked, Max: 0}})
 	if err != nil {
@@ -140,6 +147,9 @@ func (w *worker) revoked(h wire.Header, cl *call) (gone bool, err error) {
 			check = c.proceedLocked(w)
 		}
 		c.dropLocked(w)
+		if len(w.held) > 1 && !w.revoking {
+			c.wakeLocked(w.began.Add(stallAfter)) // a stall in the meantime was passed over
+		}
 	})
 	if check && err == nil {
 		err = w.checkMemory()
@@ -169,6 +179,8 @@ func (c *core) takeBackLocked(w *worker, from, to uint64, cl *call) (has bool) {
 			continue
 		}
 		has = has || h == cl
+		w.deadBytes += h.size + wire.HeaderSize
+		w.deadSeq = max(w.deadSeq, h.seq)
 		c.letGoLocked(h)
 		if h.state == Running { // it was next, as far as we knew
 			h.usage.Attempts--
@@ -179,8 +191,8 @@ func (c *core) takeBackLocked(w *worker, from, to uint64, cl *call) (has bool) {
 	}
 	clear(w.held[len(kept):])
 	w.held = kept
-	for i := len(back) - 1; i >= 0; i-- {
-		c.enqueueLocked(back[i], true)
+	for _, cl := range slices.Backward(back) {
+		c.enqueueLocked(cl, true)
 	}
 	return has
 }

@@ -45,6 +45,30 @@ var roles = map[string]func(){
 			w.Write(result(h.ID), nil)
 		})
 	},
+	"revokes": func() {
+		fourth(func(_ *proc.Inherited, w *wire.Writer, h wire.Header) {
+			w.Write(wire.Header{Type: wire.TypeRevoked, ID: h.ID, Code: 1}, nil)
+		})
+	},
+	"wrongrange": func() {
+		fourth(func(in *proc.Inherited, w *wire.Writer, h wire.Header) {
+			asked := make(chan wire.Header, 1)
+			go func() {
+				if h, err := wire.NewReader(in.Control).Next(wire.Limits{{Type: wire.TypeRevoke, Max: 0}}); err == nil {
+					asked <- h
+				}
+			}()
+			select {
+			case r := <-asked:
+				w.Write(wire.Header{Type: wire.TypeRevoked, ID: r.ID, Code: r.Code + 1}, nil)
+			case <-time.After(300 * time.Millisecond): // there is nothing behind the call
+				w.Write(result(h.ID), nil)
+			}
+		})
+	},
+	"answersahead": func() {
+		fourth(func(_ *proc.Inherited, w *wire.Writer, h wire.Header) { w.Write(result(h.ID+1), nil) })
+	},
 	"deaf": func() { ready(pipes(), engine.Version()) },
 	"logflood": func() {
 		takeover(func(w *wire.Writer, h wire.Header) {
@@ -70,6 +94,18 @@ func fail(id uint64) wire.Header {
 
 func hostCall(id uint64, function uint32) wire.Header {
 	return wire.Header{Type: wire.TypeHostCall, ID: id, Slot: function}
+}
+
+// fourth serves three calls, and then as answer says.
+func fourth(answer func(in *proc.Inherited, w *wire.Writer, h wire.Header)) {
+	in := pipes()
+	takeoverOf(in, func(w *wire.Writer, h wire.Header) {
+		if h.ID < 4 {
+			w.Write(result(h.ID), nil)
+			return
+		}
+		answer(in, w, h)
+	})
 }
 
 func pipes() *proc.Inherited {
@@ -100,8 +136,10 @@ func ready(in *proc.Inherited, version string) (*wire.Reader, *wire.Writer) {
 }
 
 // takeover behaves until the first call, and then as answer says.
-func takeover(answer func(w *wire.Writer, h wire.Header)) {
-	r, w := ready(pipes(), engine.Version())
+func takeover(answer func(w *wire.Writer, h wire.Header)) { takeoverOf(pipes(), answer) }
+
+func takeoverOf(in *proc.Inherited, answer func(w *wire.Writer, h wire.Header)) {
+	r, w := ready(in, engine.Version())
 	for {
 		h, err := r.Next(wire.Limits{{Type: wire.TypeLoad, Max: wire.MaxControl}, {Type: wire.TypeCall, Max: wire.MaxPayload}, {Type: wire.TypeCollect, Max: 0}})
 		if err != nil {

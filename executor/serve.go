@@ -13,7 +13,8 @@ import (
 // serveCall runs the call whose turn it is to its end, and sends those that are
 // handed ahead on their way. An error means that the worker is lost, or has to be.
 func (w *worker) serveCall(cl *call) error {
-	if !w.sent(cl) {
+	sent := w.sent(cl)
+	if !sent {
 		slot, err := w.bind(cl)
 		if answer, ok := errors.AsType[answerError](err); ok {
 			return w.settle(cl, nil, Usage{}, answer.err)
@@ -27,7 +28,8 @@ func (w *worker) serveCall(cl *call) error {
 		w.slot = slot
 		w.armWall(cl)
 	}
-	if err := w.send(); err != nil {
+	// A worker that is gone may have answered, or begun, what it was sent before.
+	if err := w.send(); err != nil && (!sent || !isEnd(err)) {
 		return err
 	}
 	return w.answer(cl)
@@ -60,9 +62,10 @@ func (w *worker) send() error {
 		return err
 	}
 	defer clear(frames) // the inputs are the calls' again
+	large := len(frames) > 0 && len(frames[0].input) > aheadBytes
 	for i, f := range frames {
 		// Only the first may be large: the worker reads it before those behind it.
-		if i == 0 && len(f.input) > aheadBytes {
+		if i == 0 && large {
 			err = w.conn.w.Write(f.Header, f.input)
 		} else {
 			w.conn.w.Append(f.Header, f.input)
@@ -71,7 +74,10 @@ func (w *worker) send() error {
 			return notBegun(err)
 		}
 	}
-	return notBegun(w.conn.w.Flush())
+	if err := w.conn.w.Flush(); err != nil && !large {
+		return notBegun(err)
+	}
+	return nil // a first call that has gone out may have begun: its answer decides
 }
 
 // A callFrame is a CALL to be written. It is complete in itself: the call it is for
@@ -89,6 +95,7 @@ func (w *worker) unsent() ([]callFrame, error) {
 	if w.condemned {
 		return nil, errCondemned
 	}
+	w.held = w.core.dropUnsentLocked(w.held, 1)
 	frames := w.sending[:0]
 	for _, cl := range w.held {
 		if cl.seq == 0 {
@@ -172,6 +179,7 @@ func (w *worker) settle(cl *call, output []byte, usage Usage, err error) error {
 	var after error
 	check := false
 	c.update(func() {
+		c.startFailures, c.startErr, c.notBefore = 0, nil, time.Time{}
 		if w.condemned {
 			after = errCondemned // its call has been given to others, or is done
 			return

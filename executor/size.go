@@ -2,6 +2,7 @@ package executor
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -14,11 +15,15 @@ func (e *Executor) Resize(n int) error {
 	if n < 1 || n > maxWorkers {
 		return &OptionError{"Resize", fmt.Sprintf("%d is not between 1 and %d", n, maxWorkers)}
 	}
-	x, err := e.current()
-	if err != nil {
-		return err
+	for {
+		x, err := e.current()
+		if err != nil {
+			return err
+		}
+		if err = x.core.resize(n); err == nil || e.reusable == nil {
+			return err
+		} // else it was replaced at this very moment
 	}
-	return x.core.resize(n)
 }
 
 func (c *core) resize(n int) (err error) {
@@ -46,7 +51,7 @@ func (c *core) sizeLocked() {
 	c.stockLocked()
 	demand := c.demandLocked()
 	wantAlive := demand - (f.starting - c.spareStartingLocked())
-	if wantAlive > f.room() {
+	if wantAlive > f.room() && c.startFailures == 0 {
 		// Idle workers of other tenants make room.
 		for n := wantAlive - max(0, f.room()); n > 0 && len(f.idle) > 0; n-- {
 			c.retireLocked(f.idle[0])
@@ -71,7 +76,7 @@ func (c *core) demandLocked() int {
 	}
 	most, n := f.limit-f.busy, 0
 	for i, l := range q.nested {
-		n += min(l.len(), f.limit-f.levels[i+2])
+		n += max(0, min(l.len(), f.limit-f.levels[i+2]))
 	}
 	roots := 0
 	for _, t := range q.turns {
@@ -87,7 +92,7 @@ func (c *core) demandLocked() int {
 		}
 		roots += calls
 	}
-	return min(most, n+min(roots, f.limit-f.levels[1]))
+	return min(most, n+max(0, min(roots, f.limit-f.levels[1])))
 }
 
 // spareStartingLocked is how many standbys have not come up.
@@ -136,14 +141,21 @@ func (c *core) startFailedLocked(err error) {
 	if c.startFailures < maxStartFailures {
 		return
 	}
-	for w := range c.fleet.all {
-		if w.ready && !w.out {
-			return // calls have a worker to wait for
+	for _, cl := range c.queue.appendTo(nil) {
+		if !c.awaitsLocked(cl) {
+			c.finishLocked(cl, nil, copyError(err))
 		}
 	}
-	for _, cl := range c.queue.appendTo(nil) {
-		c.finishLocked(cl, nil, copyError(err))
+}
+
+// awaitsLocked reports whether there is a worker that a queued call may wait for.
+func (c *core) awaitsLocked(cl *call) bool {
+	for w := range c.fleet.all {
+		if w.ready && !w.out && (!w.bound || !c.isolates() || w.domain == cl.target.tenant) {
+			return true
+		}
 	}
+	return false
 }
 
 // retireLongIdleLocked sends home workers that nobody has needed for a while.
@@ -184,8 +196,8 @@ func (c *core) stockLocked() {
 		return
 	}
 	standbys := c.fleet.standbys
-	for i := len(standbys) - 1; i >= 0; i-- {
-		if w := standbys[i]; w.stock != m {
+	for _, w := range slices.Backward(standbys) { // those that begin leave the list
+		if w.stock != m {
 			w.stock = m
 			c.preloadLocked(w, c.preloadOf(m.source))
 		}

@@ -54,7 +54,12 @@ func (e *Executor) Stats() Stats {
 	s.Sandbox, s.SandboxMissing = slices.Clone(s.Sandbox), slices.Clone(s.SandboxMissing)
 	f := &c.fleet
 	s.Limit, s.Workers, s.Idle, s.Standby = f.limit, f.alive, len(f.idle), len(f.standbys)
-	s.Parked, s.Running = f.parked, f.busy+f.parked
+	s.Parked = f.parked
+	for w := range f.all {
+		if len(w.held) > 0 && w.held[0].state == Running && w.held[0].kind != callPreload {
+			s.Running++
+		}
+	}
 	s.Queued = c.pending - s.Running
 	return s
 }

@@ -52,6 +52,7 @@ func (c *core) endAllLocked(reason func() error) {
 	for w := range c.fleet.all {
 		c.outLocked(w)
 		w.condemned = true
+		w.poke()
 	}
 	for _, cl := range c.callsLocked() {
 		c.finishLocked(cl, nil, reason())

@@ -26,7 +26,7 @@ func Submit[In, Out any](ctx context.Context, e *Executor, fn Func[In, Out], in 
 // block.
 func submit[In, Out any](ctx context.Context, e *Executor, fn Func[In, Out], in In, patient bool, hook func()) *Future[Out] {
 	for {
-		x, err := e.current()
+		x, err := e.currentFor(ctx)
 		if err != nil {
 			return &Future[Out]{call: failed(err)}
 		}
@@ -106,7 +106,7 @@ func (c *core) arriveLocked(cl *call, patient bool) {
 		return
 	}
 	t := c.queue.tenant(cl.target.tenant)
-	room := cl.depth > 1 || c.roomLocked(t)
+	room := cl.depth > 1 || cl.usage.Cached || c.roomLocked(t)
 	if !room && !patient {
 		c.queue.forget(t)
 		cl.hook = nil

@@ -49,11 +49,14 @@ type worker struct {
 	lastSeq     uint64 // of calls written
 	revoking    bool   // a REVOKE of the calls from revokeFrom to revokeTo has not been answered
 	surrendered bool   // and they have been given to others already
+	deadBytes   int    // of dropped calls that may still be unread in the pipe
+	deadSeq     uint64 // the last of these
 	revokeFrom  uint64
 	revokeTo    uint64
 	serving     *tenant // whose call it runs; nil while it is idle
 	depth       int     // of that call
-	inHost      bool    // the call is in a host function, or its log line in a handler
+	inHost      bool    // the call is in a host function
+	logging     bool    // one of its log lines is in the user's handler
 	parked      bool    // and waits for calls of its own: another worker may run
 	began       time.Time
 	idleSince   time.Time
@@ -273,15 +276,16 @@ func (w *worker) leave(err error) {
 	var killed bool // by this executor, before anything else went wrong
 	c.update(func() {
 		killed = w.condemned || c.phase == closed
+		w.disarmLocked()
 		c.outLocked(w)
 		w.condemned = true
-		c.giveBackLocked(w, 1)
+		c.giveBackLocked(w)
 	})
 	exit := w.conn.lastWords(c, err)
 	c.update(func() {
+		defer delete(c.fleet.all, w) // at last: what breaks the executor ends its call too
 		w.disarmLocked()
 		c.dropTasksLocked(w)
-		delete(c.fleet.all, w)
 		if killed {
 			c.stats.WorkersKilled++
 			c.settleLossLocked(w, nil)
@@ -293,6 +297,9 @@ func (w *worker) leave(err error) {
 			c.breakLocked(loss)
 		}
 		c.settleLossLocked(w, loss)
+		if w.calls == 0 && errors.Is(err, errIdleDeath) {
+			c.startFailedLocked(&StartError{Stage: "idle", Stderr: exit.Stderr, Err: exitReason(exit)})
+		}
 	})
 	if killed {
 		c.log.Info("worker killed", "worker", w.number, "pid", exit.PID)
@@ -309,6 +316,7 @@ func (c *core) settleLossLocked(w *worker, loss *WorkerError) {
 	cl := w.held[0]
 	w.held = nil
 	c.letGoLocked(cl)
+	cl.worker = nil // else what ends it below leaves the input to be kept
 	if cl.state == Done {
 		return
 	}
