@@ -2,6 +2,7 @@ package parity_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -496,13 +497,13 @@ func TestG14_lastWords(t *testing.T) {
 	for name, tc := range map[string]struct {
 		options executor.Options
 		crash   func(pid int) error
-		signal  string
-		code    int
+		ends    []string // signal or exit code
 		text    string
 	}{
-		"by default":    {executor.Options{}, segfault, "", 2, "SIGSEGV: segmentation violation"},
-		"with an abort": {executor.Options{Env: []string{"GOTRACEBACK=crash"}}, segfault, "SIGABRT", -1, "SIGSEGV: segmentation violation"},
-		"a panic":       {withTrait(t, executor.Options{}, panicking), terminate, "", 2, "panic: no more luck"},
+		// To look at the guest's stack may be another segmentation fault.
+		"by default":    {executor.Options{}, segfault, []string{"2", "SIGSEGV"}, "SIGSEGV: segmentation violation"},
+		"with an abort": {executor.Options{Env: []string{"GOTRACEBACK=crash"}}, segfault, []string{"SIGABRT", "SIGSEGV"}, "SIGSEGV: segmentation violation"},
+		"a panic":       {withTrait(t, executor.Options{}, panicking), terminate, []string{"2"}, "panic: no more luck"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -514,10 +515,11 @@ func TestG14_lastWords(t *testing.T) {
 			_, err := wait(t, f)
 			we, ok := errors.AsType[*executor.WorkerError](err)
 			require.True(t, ok, "%v", err)
-			require.Equal(t, tc.signal, we.Signal)
-			require.Equal(t, tc.code, we.ExitCode)
+			require.Contains(t, tc.ends, cmp.Or(we.Signal, strconv.Itoa(we.ExitCode)))
 			require.Contains(t, we.Stderr, tc.text)
-			require.Contains(t, we.Stderr, "goroutine ", "and where it was")
+			if we.Signal != "SIGSEGV" {
+				require.Contains(t, we.Stderr, "goroutine ", "and where it was")
+			}
 			require.LessOrEqual(t, len(we.Stderr), 5<<10, "its first words and its last")
 			require.ErrorContains(t, err, tc.text)
 			require.NotContains(t, err.Error(), "\n")
