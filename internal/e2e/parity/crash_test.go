@@ -415,6 +415,9 @@ func TestD8_workersKilledAnyTime(t *testing.T) {
 			failed++
 		}
 		require.LessOrEqual(t, failed, kills, "one call a worker")
+		for pid := range killed {
+			eventually(t, func() bool { return !exists(pid) }, "process %d is reaped", pid)
+		}
 		echoes(t, ex)
 	})
 }
