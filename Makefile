@@ -10,6 +10,10 @@ GUEST            := GOOS=wasip1 GOARCH=wasm CGO_ENABLED=0 go build -buildmode=c-
 # Without the workspace, so that the demo downloads and builds nothing it does not need.
 DEMO             := cd examples && GOWORK=off
 FUZZTIME         ?= 30s
+# Of chaos: how long at least, how many calls at least, the seed of a run to repeat.
+DURATION         ?= 0s
+CALLS            ?= 100000
+SEED             ?= 0
 # The tests of docs/differences-from-loky.md, and how often parity runs them.
 PARITY           := ^Test(S|W|E|F|D|K|R|G|O|B|C|P|X|T)[0-9]+_
 PARITY_PACKAGES  := ./internal/e2e/parity ./executor ./internal/cpus
@@ -102,6 +106,10 @@ fuzz: ## fuzz each target for FUZZTIME
 		for t in $$(grep -oE '^func Fuzz[A-Za-z_]+' $$f | cut -c6-); do \
 			echo "== $$f $$t"; (cd $$(dirname $$f) && go test -run '^$$' -fuzz "^$$t\$$" -fuzztime $(FUZZTIME) .); \
 		done; done
+
+.PHONY: chaos
+chaos: ## everything at once to an executor: CALLS calls, for DURATION (SEED repeats the choices)
+	go test -count=1 -v -timeout=0 ./internal/e2e/chaos -args -chaos.calls=$(CALLS) -chaos.duration=$(DURATION) -chaos.seed=$(SEED)
 
 .PHONY: nightly
 nightly: ## the long forms: fuzzing ten minutes a target, all tests ten times under the race detector

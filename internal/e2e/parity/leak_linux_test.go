@@ -53,7 +53,11 @@ func TestE19_leakingWorker(t *testing.T) {
 	}
 	require.Len(t, unique(pids), len(pids), "a worker that was replaced does not serve again")
 	require.Greater(t, len(pids), 1, "120 MiB lost and never replaced")
-	require.Less(t, most, int64(64*mib))
+	bound := int64(64 * mib)
+	if raceEnabled {
+		bound *= 5 // the race detector takes four times what it watches
+	}
+	require.Less(t, most, bound)
 	require.NoError(t, ex.Shutdown(t.Context())) // the books are closed when it returns
 	s := ex.Stats()
 	require.GreaterOrEqual(t, s.WorkersRetired, uint64(len(pids)), "it is told")

@@ -2,15 +2,17 @@ package parity_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strconv"
-	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -18,6 +20,7 @@ import (
 
 	"github.com/sandpool/sandpool/executor"
 	"github.com/sandpool/sandpool/internal/guesttest"
+	"github.com/sandpool/sandpool/serialize"
 	"github.com/sandpool/sandpool/startmethod"
 )
 
@@ -476,28 +479,49 @@ func TestG13_stdin(t *testing.T) {
 	})
 }
 
-// TestG14_lastWords has the environment decide what a worker says when it crashes.
+// panicking is a worker that panics at SIGTERM.
+var panicking = newTrait("panicking", func() {
+	signals := make(chan os.Signal, 1) // as signal.Notify wants it
+	signal.Notify(signals, syscall.SIGTERM)
+	go func() {
+		<-signals
+		panic("no more luck")
+	}()
+})
+
+// TestG14_lastWords looks for what a worker says when it crashes, and has the
+// environment change how it does.
 func TestG14_lastWords(t *testing.T) {
 	t.Parallel()
 	needsSignals(t)
 	for name, tc := range map[string]struct {
-		env       []string
-		goroutine bool
+		options executor.Options
+		crash   func(pid int) error
+		ends    []string // signal or exit code
+		text    string
 	}{
-		"by default": {nil, true},
-		"off":        {[]string{"GOTRACEBACK=none"}, false},
-		"on":         {[]string{"GOTRACEBACK=all"}, true},
+		// To look at the guest's stack may be another segmentation fault.
+		"by default":    {executor.Options{}, segfault, []string{"2", "SIGSEGV"}, "SIGSEGV: segmentation violation"},
+		"with an abort": {executor.Options{Env: []string{"GOTRACEBACK=crash"}}, segfault, []string{"SIGABRT", "SIGSEGV"}, "SIGSEGV: segmentation violation"},
+		"a panic":       {withTrait(t, executor.Options{}, panicking), terminate, []string{"2"}, "panic: no more luck"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ex, h := newHolder(t, executor.Options{Workers: 1, Env: tc.env})
+			tc.options.Workers = 1
+			ex, h := newHolder(t, tc.options)
 			f := executor.Submit(t.Context(), ex, h.fn, nil)
 			h.begun(t)
-			require.NoError(t, segfault(running(t, f)))
+			require.NoError(t, tc.crash(running(t, f)))
 			_, err := wait(t, f)
-			segfaulted(t, err)
-			we, _ := errors.AsType[*executor.WorkerError](err)
-			require.Equal(t, tc.goroutine, strings.Contains(we.Stderr, "goroutine "), "%s", we.Stderr)
+			we, ok := errors.AsType[*executor.WorkerError](err)
+			require.True(t, ok, "%v", err)
+			require.Contains(t, tc.ends, cmp.Or(we.Signal, strconv.Itoa(we.ExitCode)))
+			require.Contains(t, we.Stderr, tc.text)
+			if we.Signal != "SIGSEGV" {
+				require.Contains(t, we.Stderr, "goroutine ", "and where it was")
+			}
+			require.LessOrEqual(t, len(we.Stderr), 5<<10, "its first words and its last")
+			require.ErrorContains(t, err, tc.text)
 			require.NotContains(t, err.Error(), "\n")
 			echoes(t, ex)
 		})
@@ -518,44 +542,59 @@ func TestG15_allWorkersAtOnce(t *testing.T) {
 	}
 }
 
-// A made is the output of the fixture's setupvalue.
-type made struct {
-	Value string // what setup was given
-	Count int    // how often it ran in this instance
+// setupGuest has an initializer, setup, that keeps its input, and a function,
+// value, that returns how often setup ran, in 4 bytes, and what it has kept.
+func setupGuest(t *testing.T) *serialize.Module {
+	t.Helper()
+	const (
+		length = 0 // of what is kept
+		count  = 4
+		kept   = 8
+		about  = 2 << 10
+	)
+	g := guesttest.NewTiny()
+	i32 := guesttest.I32
+	text := `{"sdk":"test","functions":[{"name":"setup","in":"bytes","out":"bytes"},{"name":"value","in":"bytes","out":"bytes"}]}`
+	describe := g.Func(guesttest.Sig(nil, i32), nil, new(guesttest.Code).I32(about).I32(int32(len(text))).Call(g.Write).I32(0))
+	call := g.Func(guesttest.Sig([]guesttest.ValueType{i32, i32, i32}, i32), nil, new(guesttest.Code).
+		Get(0).Eqz().If().
+		I32(length).I32(kept).I32(0).I32(1<<10).Call(g.Read).Store(0).
+		I32(count).I32(count).Load(0).I32(1).Add().Store(0).
+		Else().
+		I32(count).I32(length).Load(0).I32(4).Add().Call(g.Write).
+		End().I32(0))
+	g.Memory(1, 1)
+	g.Data(about, []byte(text))
+	g.Export("sandpool_v1_describe", describe)
+	g.Export("sandpool_v1_call", call)
+	return tiny(t, "setup", g.Bytes())
 }
 
 func TestG16_initializer(t *testing.T) {
 	t.Parallel()
-	fn := executor.Func[struct{}, made]{Module: fixture(t), Name: "setupvalue"}
 	eachMethod(t, func(t *testing.T, method startmethod.Method) {
-		if method == startmethod.Fresh && testing.Short() {
-			t.Skip("compiles a Go module in each call")
-		}
+		value := raw{Module: setupGuest(t), Name: "value"}
 		r := newReusable(t)
-		with := func(value string) executor.Options {
-			o := executor.Options{StartMethod: method}
-			if value != "" {
-				o.Initializer = executor.Initializer{Name: "setup", Input: value}
-			}
-			return o
+		with := func(input string) executor.Options {
+			return executor.Options{StartMethod: method, Initializer: executor.Initializer{Name: "setup", Input: []byte(input)}}
 		}
-		finds := func(ex *executor.Executor, want made) {
+		finds := func(ex *executor.Executor, want string) {
 			t.Helper()
-			for range 2 {
-				got, err := call(t, ex, fn, struct{}{})
+			for range 5 {
+				got, err := call(t, ex, value, nil)
 				require.NoError(t, err)
-				require.Equal(t, want, got)
+				require.Equal(t, want, string(got))
 			}
 		}
-		finds(get(t, r, with("one")), made{"one", 1})
+		finds(get(t, r, with("one")), "\x01\x00\x00\x00one")
 		require.EqualValues(t, 1, get(t, r, with("one")).Stats().ID, "the same initializer")
 		ex := get(t, r, with("two"))
 		require.EqualValues(t, 2, ex.Stats().ID, "another one")
-		finds(ex, made{"two", 1})
+		finds(ex, "\x01\x00\x00\x00two")
 		same, err := r.Get(t.Context(), nil)
 		require.NoError(t, err)
-		finds(same, made{"two", 1})
-		finds(get(t, r, with("")), made{})
+		finds(same, "\x01\x00\x00\x00two")
+		finds(get(t, r, executor.Options{StartMethod: method}), "\x00\x00\x00\x00")
 	})
 }
 

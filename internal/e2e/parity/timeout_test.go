@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sandpool/sandpool/executor"
+	"github.com/sandpool/sandpool/internal/guesttest"
 	"github.com/sandpool/sandpool/serialize"
 	"github.com/sandpool/sandpool/startmethod"
 )
@@ -62,15 +63,18 @@ func (s slow) MarshalCBOR() ([]byte, error) {
 // TestO2_idleTimeoutWithSlowEncoding submits just when idle workers are sent home.
 func TestO2_idleTimeoutWithSlowEncoding(t *testing.T) {
 	t.Parallel()
-	upper := executor.Func[slow, string]{Module: fixture(t), Name: "upper"}
-	for timeout, calls := range map[time.Duration]int{time.Millisecond: 50, 10 * time.Millisecond: 20, 100 * time.Millisecond: 5} {
+	g := guesttest.NewTiny()
+	body := readInput(g).I32(0).Get(inputSize).Call(g.Write).I32(0) // whatever the codec
+	wasm := g.Finish("same", onePage, []guesttest.ValueType{guesttest.I32}, body)
+	same := executor.Func[slow, string]{Module: tiny(t, "same", wasm), Name: "same"}
+	for timeout, calls := range map[time.Duration]int{time.Millisecond: 20, 10 * time.Millisecond: 10, 100 * time.Millisecond: 5} {
 		t.Run(timeout.String(), func(t *testing.T) {
 			t.Parallel()
 			ex := newExecutor(t, executor.Options{IdleTimeout: timeout})
 			for i := range calls {
-				out, err := call(t, ex, upper, slow{"call " + strconv.Itoa(i), timeout})
+				out, err := call(t, ex, same, slow{"call " + strconv.Itoa(i), timeout})
 				require.NoError(t, err)
-				require.Equal(t, "CALL "+strconv.Itoa(i), out)
+				require.Equal(t, "call "+strconv.Itoa(i), out)
 			}
 			s := ex.Stats()
 			require.Zero(t, s.WorkersDied)
