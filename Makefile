@@ -112,9 +112,11 @@ chaos: ## everything at once to an executor: CALLS calls, for DURATION (SEED rep
 	go test -count=1 -v -timeout=0 ./internal/e2e/chaos -args -chaos.calls=$(CALLS) -chaos.duration=$(DURATION) -chaos.seed=$(SEED)
 
 .PHONY: nightly
-nightly: ## the long forms: fuzzing ten minutes a target, all tests ten times under the race detector
+nightly: ## the long forms: fuzzing ten minutes a target, all tests ten times under the race detector, parity and chaos
 	$(MAKE) fuzz FUZZTIME=10m
-	$(call each,go test -race -count=10 -timeout=60m ./...)
+	$(call each,go test -race -count=10 -timeout=120m ./...)
+	$(MAKE) parity COUNT=10
+	$(MAKE) chaos DURATION=10m
 
 .PHONY: deps
 deps: ## install what tests need besides Go: a C compiler for the race detector (Debian)

@@ -74,6 +74,7 @@ type call struct {
 	state    State
 	refused  bool   // it was not taken in
 	hook     func() // called when it is done, unless it was not taken in; must not block
+	untaken  bool   // it is done without having been taken in
 	requeued bool   // it has had a worker that never began it
 	deaths   int    // workers that died running it
 	counted  bool   // against MaxPending
@@ -112,7 +113,7 @@ func newCall(t target, input []byte) *call {
 // failed returns a call that is done with err and that no core has seen.
 func failed(err error) *call {
 	cl := newCall(target{}, nil)
-	cl.state, cl.err = Done, err
+	cl.state, cl.err, cl.untaken = Done, err, true
 	close(cl.done)
 	return cl
 }

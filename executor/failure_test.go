@@ -112,7 +112,7 @@ func TestContext_running(t *testing.T) {
 			return ctx, func() { cancel(reason) }
 		}, reason},
 		"deadline": {func() (context.Context, func()) {
-			ctx, cancel := context.WithTimeoutCause(t.Context(), 200*time.Millisecond, reason)
+			ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, reason)
 			t.Cleanup(cancel)
 			return ctx, func() {}
 		}, reason},

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -93,7 +92,7 @@ func stressInvariants(t *testing.T, o executor.Options, seed uint64) {
 				assert.NoError(t, ex.Resize(1+r.IntN(3)))
 			case 1:
 				if p := int(pid.Load()); p > 0 && alive(p) {
-					_ = syscall.Kill(p, syscall.SIGKILL)
+					_ = kill(p)
 				}
 			case 2:
 				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)

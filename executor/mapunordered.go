@@ -49,7 +49,7 @@ func MapUnordered[In, Out any](ctx context.Context, e *Executor, fn Func[In, Out
 // not called.
 func (cl *call) settledEarly() bool {
 	defer cl.lock()()
-	return cl.hook == nil
+	return cl.untaken
 }
 
 // An unordered is one loop over a MapUnordered.

@@ -69,8 +69,10 @@ type Options struct {
 	Initializer Initializer
 
 	// IsolateTenants keeps tenants apart: a worker that has served one is never
-	// given a call of another, and results are cached apart. Auto, the zero value, means On; Off lets
-	// tenants share workers, each call still in an instance of its own.
+	// given a call of another, and results are cached apart. Where a tenant has to wait
+	// for a worker of its own, one that has served another for 100 ms makes room. Auto,
+	// the zero value, means On; Off lets tenants share workers, each call still in an
+	// instance of its own.
 	IsolateTenants Switch
 
 	// Limits are what each call gets, and the most a Func may ask for.

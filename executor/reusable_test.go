@@ -158,16 +158,14 @@ func TestReusable_handles(t *testing.T) {
 			executor.PanicCurrent(ex, "over")
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			end()
-			require.Equal(t, id, ex.Stats().ID, "nothing is started before it is needed")
-			out, err := call(t, ex, echoFunc(t), []byte(name))
-			require.NoError(t, err)
-			require.Equal(t, name, string(out))
-			id++
-			require.Equal(t, id, ex.Stats().ID)
-			require.Equal(t, 1, ex.Stats().Limit, "with the options it had")
-		})
+		end()
+		require.Equal(t, id, ex.Stats().ID, "%s: nothing is started before it is needed", name)
+		out, err := call(t, ex, echoFunc(t), []byte(name))
+		require.NoError(t, err)
+		require.Equal(t, name, string(out))
+		id++
+		require.Equal(t, id, ex.Stats().ID, name)
+		require.Equal(t, 1, ex.Stats().Limit, "with the options it had")
 	}
 	require.NoError(t, ex.Close())
 	require.NoError(t, ex.Resize(2))

@@ -35,6 +35,7 @@ func (c *core) resize(n int) (err error) {
 			err = ErrShutdown
 		default:
 			c.fleet.limit, c.fleet.parkedPeak = n, c.fleet.parked
+			c.tellLocked() // a Prewarm may have what it waits for
 		}
 	})
 	return err

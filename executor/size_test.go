@@ -120,7 +120,7 @@ func TestMinWorkers(t *testing.T) {
 		_, err := call(t, ex, echoFunc(t), nil)
 		require.NoError(t, err)
 	}
-	require.EqualValues(t, 3, ex.Stats().WorkersKilled)
+	eventually(t, ex, func(s executor.Stats) bool { return s.WorkersKilled == 3 })
 }
 
 func TestIdleTimeout(t *testing.T) {

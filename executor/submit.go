@@ -109,7 +109,7 @@ func (c *core) arriveLocked(cl *call, patient bool) {
 	room := cl.depth > 1 || cl.usage.Cached || c.roomLocked(t)
 	if !room && !patient {
 		c.queue.forget(t)
-		cl.hook = nil
+		cl.hook, cl.untaken = nil, true
 		c.finishLocked(cl, nil, ErrQueueFull)
 		return
 	}
@@ -127,7 +127,7 @@ func (c *core) arriveLocked(cl *call, patient bool) {
 
 // refuseCallLocked ends a call that is not taken in.
 func (c *core) refuseCallLocked(cl *call, err error) {
-	cl.refused, cl.hook = true, nil
+	cl.refused, cl.untaken, cl.hook = true, true, nil
 	c.finishLocked(cl, nil, err)
 }
 

@@ -23,17 +23,6 @@ func as(fn raw, tenant string) raw {
 	return fn
 }
 
-// doneOf counts the futures that are done.
-func doneOf(futures []*executor.Future[[]byte]) int {
-	n := 0
-	for _, f := range futures {
-		if f.State() == executor.Done {
-			n++
-		}
-	}
-	return n
-}
-
 // A gate is a host function that lets calls by one at a time, or all, and keeps a
 // journal of their inputs.
 type gate struct {
