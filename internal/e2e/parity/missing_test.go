@@ -166,7 +166,20 @@ func TestT4_everyCloseWaits(t *testing.T) {
 
 func TestT5_endlessInputs(t *testing.T) {
 	t.Parallel()
-	ex, echo := newExecutor(t, executor.Options{Workers: 2}), echoFunc(t)
+	for name, pure := range map[string]bool{"run": false, "known results": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ex, echo := newExecutor(t, executor.Options{Workers: 2}), echoFunc(t)
+			echo.Pure = pure
+			endlessInputs(t, ex, echo)
+		})
+	}
+}
+
+// endlessInputs ranges over a Map without end, and then over a MapUnordered of the
+// same inputs.
+func endlessInputs(t *testing.T, ex *executor.Executor, echo raw) {
+	t.Helper()
 	taken := 0
 	endless := func(yield func([]byte) bool) {
 		for ; yield(fmt.Append(nil, taken)); taken++ {

@@ -216,6 +216,7 @@ func resizeManyTimes(t *testing.T, ex *resizable, sizes []int, killing bool) {
 	const load = 20
 	echo := echoFunc(t)
 	var fs []*future
+	var killed []int
 	submit := func() {
 		for range load {
 			fs = append(fs, executor.Submit(t.Context(), ex.Executor, echo, []byte("load")))
@@ -227,7 +228,9 @@ func resizeManyTimes(t *testing.T, ex *resizable, sizes []int, killing bool) {
 		submit()
 		if f := fs[len(fs)-2*load]; killing {
 			finished(t, f)
-			_ = kill(f.Usage().PID) // unless it has been sent home
+			if pid := f.Usage().PID; kill(pid) == nil { // unless it has been sent home
+				killed = append(killed, pid)
+			}
 		}
 	}
 	for _, f := range fs {
@@ -238,6 +241,9 @@ func resizeManyTimes(t *testing.T, ex *resizable, sizes []int, killing bool) {
 		}
 		require.True(t, killing, "%v", err)
 		killedBy("SIGKILL")(t, err)
+	}
+	for _, pid := range killed {
+		eventually(t, func() bool { return !exists(pid) }, "process %d is reaped", pid)
 	}
 	last := sizes[len(sizes)-1]
 	eventually(t, func() bool { return ex.Stats().Workers <= last }, "at most %d workers are left", last)

@@ -148,6 +148,27 @@ func TestK4_diesAfterAnswer(t *testing.T) {
 			})
 		})
 	}
+	t.Run("by Break", breaksAfterAnswer)
+}
+
+// breaksAfterAnswer has the next call come while the worker's death is not known
+// yet that breaks the executor.
+func breaksAfterAnswer(t *testing.T) {
+	t.Helper()
+	t.Parallel()
+	for range 20 {
+		ex, echo := newExecutor(t, executor.Options{Workers: 1, CrashPolicy: executor.Break}), echoFunc(t)
+		f := executor.Submit(t.Context(), ex, echo, nil)
+		finished(t, f)
+		require.NoError(t, kill(f.Usage().PID))
+		next := executor.Submit(t.Context(), ex, echo, nil)
+		if _, err := wait(t, next); err != nil { // else it was the quicker one
+			require.ErrorIs(t, err, executor.ErrBroken)
+			killedBy("SIGKILL")(t, err)
+		}
+		returns(t, "Shutdown", func() { require.NoError(t, ex.Shutdown(t.Context())) })
+		require.Zero(t, ex.Stats().Workers)
+	}
 }
 
 // occupied is a host with two endless calls. It prints their workers' processes
