@@ -60,6 +60,8 @@ type call struct {
 	done      chan struct{}
 	admitted  chan struct{}   // closed when the call is queued or done; nil unless its Submit waits for room
 	values    context.Context //nolint:containedctx // what Submit's ctx carries, for host functions; it never ends
+	ended     <-chan struct{} // closed when Submit's ctx has ended; nil if it cannot
+	expire    func()          // ends the call with the cause of that
 	keep      *resultKey      // where the result is to be kept; nil for nowhere
 
 	depth  int           // 1 unless nested
@@ -121,5 +123,5 @@ func failed(err error) *call {
 // forget drops what only a call that goes on needs.
 func (cl *call) forget() {
 	cl.input, cl.module, cl.worker, cl.tenant = nil, nil, nil, nil
-	cl.values, cl.hostCtx, cl.parent, cl.hook = nil, nil, nil, nil
+	cl.values, cl.hostCtx, cl.parent, cl.hook, cl.expire = nil, nil, nil, nil, nil
 }

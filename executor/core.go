@@ -49,6 +49,7 @@ type core struct {
 	pending int                  // calls that are not done
 	waiting int                  // of these, that count against MaxPending
 	queue   queue                // calls that are ready for a worker
+	over    callList             // calls whose context was found ended, until they have heard of it
 	blocked map[*tenant]struct{} // tenants with calls whose Submit waits for room
 	modules map[[sha256.Size]byte]*module
 	hottest *module // the one with the most calls, for standbys

@@ -70,8 +70,27 @@ func (c *core) makeWayLocked() bool {
 	return false
 }
 
-// placeLocked gives a call to a worker that waits, if one of them may have it.
+// overLocked takes a call out of the queue whose context has ended, and reports
+// whether it did. Where many calls have the same context, the end of the first makes
+// room for others before they have heard of it.
+func (c *core) overLocked(cl *call) bool {
+	select {
+	case <-cl.ended:
+	default:
+		return false
+	}
+	c.unlistLocked(cl)
+	c.over.push(cl)
+	c.after = append(c.after, cl.expire) // a context is the user's code
+	return true
+}
+
+// placeLocked gives a call to a worker that waits, if one of them may have it, or
+// sees that it wants none any more.
 func (c *core) placeLocked(cl *call) bool {
+	if c.overLocked(cl) {
+		return true
+	}
 	f := &c.fleet
 	if i := c.choose(f.idle, cl); i >= 0 {
 		w := f.idle[i]
@@ -186,6 +205,9 @@ func (c *core) handAheadLocked(w *worker) {
 	handed := false
 	for ; ahead < most; ahead++ {
 		cl := c.nextInTurnLocked(w)
+		if cl != nil && c.overLocked(cl) {
+			continue
+		}
 		if cl == nil || cl.target != head.target || cl.kind != head.kind {
 			break
 		}

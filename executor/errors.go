@@ -116,7 +116,7 @@ type WorkerError struct {
 func (e *WorkerError) Error() string {
 	s := fmt.Sprintf("worker process %d ", e.PID)
 	switch {
-	case e.Err != nil && !isEnd(e.Err):
+	case e.Err != nil && !isEnd(e.Err) && !errors.Is(e.Err, errIdleDeath):
 		s += "was given up: " + e.Err.Error()
 	case e.Signal != "":
 		s += "was killed by " + e.Signal
@@ -167,7 +167,7 @@ func (e *LimitError) Is(target error) bool {
 // A StartError reports that a worker could not be started or could not load a
 // module.
 type StartError struct {
-	Stage  string // "launch", "handshake", "load", "compile" or "initializer"
+	Stage  string // "launch", "handshake", "idle" for a worker that ended before its first call, "load", "compile" or "initializer"
 	Stderr string // the first and last 2 KiB of the process's standard error
 	Err    error
 }

@@ -83,6 +83,8 @@ func (c *core) submit(ctx context.Context, e *Executor, cl *call, patient bool) 
 		return cl
 	}
 	cl.owner = e
+	expire := func() { c.cancel(cl, context.Cause(ctx)) }
+	cl.ended, cl.expire = ctx.Done(), expire
 	if c.opts.Host != nil {
 		cl.values = context.WithoutCancel(ctx)
 	}
@@ -91,7 +93,7 @@ func (c *core) submit(ctx context.Context, e *Executor, cl *call, patient bool) 
 	}
 	c.update(func() { c.arriveLocked(cl, patient || c.opts.BlockWhenFull) })
 	if ctx.Done() != nil {
-		c.watch(ctx, cl)
+		c.watch(ctx, cl, expire)
 	}
 	if cl.admitted != nil {
 		<-cl.admitted // when there is room, or when the call ends; ctx ends it
@@ -193,8 +195,8 @@ func (c *core) acceptLocked(cl *call) {
 
 // watch ends the call when ctx does. The callback has no owner to wait for it: it
 // takes a lock, kills at most one process and returns.
-func (c *core) watch(ctx context.Context, cl *call) {
-	stop := context.AfterFunc(ctx, func() { c.cancel(cl, context.Cause(ctx)) })
+func (c *core) watch(ctx context.Context, cl *call, expire func()) {
+	stop := context.AfterFunc(ctx, expire)
 	c.mu.Lock()
 	done := cl.state == Done
 	cl.release = stop

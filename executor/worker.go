@@ -332,6 +332,7 @@ func (c *core) settleLossLocked(w *worker, loss *WorkerError) {
 	case (notBegun || errors.Is(loss.Err, errIdleDeath)) && !cl.requeued:
 		// It gets a second worker, but not a third: it may be what ends them.
 		cl.requeued = true
+		cl.usage.Attempts--
 		c.againLocked(cl)
 	case cl.target.idempotent && cl.deaths < c.opts.Retries:
 		cl.deaths++
