@@ -82,22 +82,9 @@ func (o Options) validate() error {
 	wrong := func(option, format string, args ...any) {
 		errs = append(errs, &OptionError{"Options." + option, fmt.Sprintf(format, args...)})
 	}
-	for _, f := range []struct {
-		name          string
-		value         int
-		least, most   int
-		zeroIsDefault bool
-	}{
-		{"Workers", o.Workers, 0, maxWorkers, true},
-		{"MinWorkers", o.MinWorkers, 0, maxWorkers, false},
-		{"Standby", o.Standby, 0, maxWorkers, false},
-		{"MaxPending", o.MaxPending, 0, 1 << 30, false},
-		{"TenantPending", o.TenantPending, 0, 1 << 30, false},
-		{"TenantWorkers", o.TenantWorkers, 0, maxWorkers, false},
-		{"Batch", max(o.Batch, 0), 0, maxBatch, true},
-	} {
-		if f.value < f.least || f.value > f.most {
-			wrong(f.name, "%d is not between %d and %d", f.value, f.least, f.most)
+	for _, f := range o.numbers() {
+		if f.value < 0 || f.value > f.most {
+			wrong(f.name, "%d is not between 0 and %d", f.value, f.most)
 		}
 	}
 	if g := o.GOMAXPROCS; g != 0 && (g < minGOMAXPROCS || g > maxGOMAXPROCS) {
@@ -138,6 +125,24 @@ func (o Options) validate() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// A number is an option that counts something; 0 is always allowed.
+type number struct {
+	name        string
+	value, most int
+}
+
+func (o Options) numbers() []number {
+	return []number{
+		{"Workers", o.Workers, maxWorkers},
+		{"MinWorkers", o.MinWorkers, maxWorkers},
+		{"Standby", o.Standby, maxWorkers},
+		{"MaxPending", o.MaxPending, 1 << 30},
+		{"TenantPending", o.TenantPending, 1 << 30},
+		{"TenantWorkers", o.TenantWorkers, maxWorkers},
+		{"Batch", max(o.Batch, 0), maxBatch},
+	}
 }
 
 // checkExecutorName reports what is wrong with Options.Name.
