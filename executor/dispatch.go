@@ -159,6 +159,7 @@ func (c *core) beginLocked(w *worker) {
 	if cl.state == Done {
 		return
 	}
+	c.leaveQueueLocked(cl)
 	cl.state = Running
 	cl.usage.Queue = w.began.Sub(cl.submitted)
 	cl.usage.Worker, cl.usage.PID = w.number, w.pid
@@ -214,7 +215,7 @@ func (c *core) handAheadLocked(w *worker) {
 		if bytes += cl.size + wire.HeaderSize; bytes > aheadBytes {
 			break
 		}
-		c.unlistLocked(cl)
+		c.queue.remove(cl) // it counts as waiting until it begins
 		w.held = append(w.held, cl)
 		cl.worker = w
 		cl.module.users++

@@ -161,7 +161,7 @@ func (a *audit) calls() {
 		if cl.ready {
 			size++
 		}
-		a.that(cl.counted == (cl.depth == 1 && cl.list != nil && cl.list != &a.c.over && cl.module != nil), "counted: %v, depth %d, listed %v", cl.counted, cl.depth, cl.list != nil)
+		a.that(cl.counted == (cl.depth == 1 && cl.state == Queued && cl.list != &a.c.over && cl.module != nil), "counted: %v, depth %d, listed %v", cl.counted, cl.depth, cl.list != nil)
 	}
 	for w := range a.c.fleet.all {
 		for _, cl := range w.held {
