@@ -66,6 +66,7 @@ type core struct {
 
 	startFailures int       // in a row
 	startErr      error     // the last one's
+	failedAt      time.Time // when that was
 	notBefore     time.Time // no worker is started before
 }
 

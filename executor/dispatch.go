@@ -61,6 +61,9 @@ func (c *core) dispatchLocked() {
 // long enough, so that one can be started for the tenant whose turn it is, and reports
 // whether there was one.
 func (c *core) makeWayLocked() bool {
+	if c.startFailures > 0 {
+		return false // sizeLocked sees to it that there is a place to try
+	}
 	for _, w := range c.fleet.idle {
 		if w.bound && time.Since(w.boundAt) >= tenure {
 			c.retireLocked(w)
@@ -204,7 +207,7 @@ func (c *core) handAheadLocked(w *worker) {
 		bytes += cl.size + wire.HeaderSize
 	}
 	handed := false
-	for ; ahead < most; ahead++ {
+	for ahead < most {
 		cl := c.nextInTurnLocked(w)
 		if cl != nil && c.overLocked(cl) {
 			continue
@@ -220,6 +223,7 @@ func (c *core) handAheadLocked(w *worker) {
 		cl.worker = w
 		cl.module.users++
 		handed = true
+		ahead++
 	}
 	if handed {
 		c.wakeLocked(time.Now().Add(stallAfter))

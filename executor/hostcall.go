@@ -16,7 +16,8 @@ import (
 // ended well.
 var errCallOver = errors.New("executor: the guest's call is over")
 
-// maxHostError bounds the text of a host function's error, in bytes.
+// maxHostError bounds the text of a host function's error, in bytes, before it is
+// made valid UTF-8.
 const maxHostError = 32 << 10
 
 // hostCall serves one call of a host function, or of the log.

@@ -84,6 +84,12 @@ func (c *core) raise(ctx context.Context, n int) (up []*worker, err error) {
 	}
 }
 
+func (c *core) state() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stateLocked()
+}
+
 // stateLocked returns why the executor takes no calls, if it does not.
 func (c *core) stateLocked() error {
 	switch {
@@ -115,8 +121,8 @@ func (c *core) preloadAll(ctx context.Context, workers []*worker, modules []*ser
 			if task.err != nil && task.err != errTaskLost { //nolint:errorlint // the very value that it is ended with
 				return task.err
 			}
-			if task.err != nil && !c.usable() {
-				return ErrShutdown
+			if err := c.state(); task.err != nil && err != nil {
+				return err
 			}
 		case <-ctx.Done():
 			return context.Cause(ctx)

@@ -171,11 +171,7 @@ func (r *Reusable) Close() error {
 }
 
 // usable reports whether the executor takes calls.
-func (c *core) usable() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.stateLocked() == nil
-}
+func (c *core) usable() bool { return c.state() == nil }
 
 // equal reports whether executors with these options would be the same but for
 // their size.

@@ -50,7 +50,13 @@ func (c *core) dropUnsentLocked(held []*call, i int) []*call {
 func (c *core) freeStalledLocked() {
 	now := time.Now()
 	for w := range c.fleet.all {
-		if len(w.held) < 2 || w.condemned || w.revoking {
+		if len(w.held) < 2 || w.condemned {
+			continue
+		}
+		if w.revoking {
+			if w.logging && !w.surrendered && w.held[1].seq == w.revokeFrom && w.lastSeq == w.revokeTo {
+				c.surrenderLocked(w)
+			}
 			continue
 		}
 		if end := w.began.Add(stallAfter); now.Before(end) {
@@ -67,23 +73,32 @@ func (c *core) freeStalledLocked() {
 		}
 		c.revokeLocked(w, 1, last)
 		if w.inHost || w.logging {
-			// The owner may not read the answer for long. Until it has, the worker waits, so
-			// these cannot begin there.
-			w.surrendered = true
-			for _, cl := range w.held[1:] {
-				w.deadBytes += cl.size + wire.HeaderSize
-			}
-			w.deadSeq = w.lastSeq
-			c.giveBackLocked(w)
+			c.surrenderLocked(w)
 		}
 	}
 }
 
+// surrenderLocked gives the calls away that a worker has been asked to drop, before
+// it has answered: its owner may not read the answer for long, being in the user's
+// code, and until it has, the worker waits for the host and cannot begin them.
+func (c *core) surrenderLocked(w *worker) {
+	w.surrendered = true
+	for _, cl := range w.held[1:] {
+		w.deadBytes += cl.size + wire.HeaderSize
+	}
+	w.deadSeq = w.lastSeq
+	c.giveBackLocked(w)
+}
+
 // inHandler notes that the owner goroutine runs the user's log handler, or not.
 func (w *worker) inHandler(in bool) {
-	w.core.mu.Lock()
-	defer w.core.mu.Unlock()
+	c := w.core
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	w.logging = in
+	if in && len(w.held) > 1 {
+		c.wakeLocked(time.Now().Add(stallAfter))
+	}
 }
 
 // revokeLocked asks a worker not to begin the calls it holds in places first to
@@ -161,6 +176,9 @@ func (w *worker) revoked(h wire.Header, cl *call) (gone bool, err error) {
 func (w *worker) checkRevokedLocked(h wire.Header) error {
 	if !w.revoking || h.ID < w.revokeFrom || h.ID > w.revokeTo+1 || h.ID+uint64(h.Code) != w.revokeTo+1 {
 		return fmt.Errorf("worker dropped %d calls from %d on, which it was not asked to", h.Code, h.ID)
+	}
+	if (w.inHost || w.logging) && h.Code > 0 && len(w.held) > 0 && h.ID <= w.held[0].seq {
+		return errors.New("worker dropped the call that waits for the host")
 	}
 	if w.surrendered && h.ID != w.revokeFrom {
 		return errors.New("worker began a call while another waited for the host")

@@ -62,22 +62,18 @@ func (w *worker) send() error {
 		return err
 	}
 	defer clear(frames) // the inputs are the calls' again
-	large := len(frames) > 0 && len(frames[0].input) > aheadBytes
 	for i, f := range frames {
-		// Only the first may be large: the worker reads it before those behind it.
-		if i == 0 && large {
-			err = w.conn.w.Write(f.Header, f.input)
-		} else {
+		// The first has a write of its own: what fails then has not begun. It may be
+		// large, since the worker reads it before those behind it.
+		if i > 0 {
 			w.conn.w.Append(f.Header, f.input)
-		}
-		if err != nil {
+		} else if err := w.conn.w.Write(f.Header, f.input); err != nil {
 			return notBegun(err)
 		}
 	}
-	if err := w.conn.w.Flush(); err != nil && !large {
-		return notBegun(err)
-	}
-	return nil // a first call that has gone out may have begun: its answer decides
+	// The first may have begun: its answer decides, or the end of the pipe.
+	_ = w.conn.w.Flush()
+	return nil
 }
 
 // A callFrame is a CALL to be written. It is complete in itself: the call it is for
@@ -179,7 +175,7 @@ func (w *worker) settle(cl *call, output []byte, usage Usage, err error) error {
 	var after error
 	check := false
 	c.update(func() {
-		c.startFailures, c.startErr, c.notBefore = 0, nil, time.Time{}
+		c.startProvenLocked(w)
 		if w.condemned {
 			after = errCondemned // its call has been given to others, or is done
 			return

@@ -52,9 +52,13 @@ func (c *core) sizeLocked() {
 	c.stockLocked()
 	demand := c.demandLocked()
 	wantAlive := demand - (f.starting - c.spareStartingLocked())
-	if wantAlive > f.room() && c.startFailures == 0 {
+	if wantAlive > f.room() && (c.startFailures == 0 || f.room() <= 0) {
 		// Idle workers of other tenants make room.
-		for n := wantAlive - max(0, f.room()); n > 0 && len(f.idle) > 0; n-- {
+		n := wantAlive - max(0, f.room())
+		if c.startFailures > 0 {
+			n = 1 // only to have a place to try
+		}
+		for ; n > 0 && len(f.idle) > 0; n-- {
 			c.retireLocked(f.idle[0])
 		}
 	}
@@ -136,7 +140,7 @@ func (c *core) startManyLocked(alive, spare int) {
 // startFailedLocked notes that a worker did not come up.
 func (c *core) startFailedLocked(err error) {
 	c.startFailures++
-	c.startErr = err
+	c.startErr, c.failedAt = err, time.Now()
 	c.notBefore = time.Now().Add(min(startBackoff<<min(c.startFailures-1, 16), maxBackoff))
 	c.tellLocked()
 	if c.startFailures < maxStartFailures {
@@ -149,9 +153,20 @@ func (c *core) startFailedLocked(err error) {
 	}
 }
 
+// startProvenLocked ends the count of failures when a worker serves that has come
+// up after the last.
+func (c *core) startProvenLocked(w *worker) {
+	if c.startFailures > 0 && w.born.After(c.failedAt) {
+		c.startFailures, c.startErr, c.notBefore = 0, nil, time.Time{}
+	}
+}
+
 // awaitsLocked reports whether there is a worker that a queued call may wait for.
 func (c *core) awaitsLocked(cl *call) bool {
 	for w := range c.fleet.all {
+		if cl.depth > 1 && w.parked {
+			continue // perhaps by this very call
+		}
 		if w.ready && !w.out && (!w.bound || !c.isolates() || w.domain == cl.target.tenant) {
 			return true
 		}

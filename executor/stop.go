@@ -11,6 +11,7 @@ func (c *core) stop(p phase) {
 			return
 		}
 		c.phase = p
+		c.tellLocked()
 		if p == closed {
 			c.endAllLocked(func() error { return ErrShutdown })
 			return

@@ -87,9 +87,12 @@ func (w *worker) poke() {
 // run is the worker's life.
 func (w *worker) run() {
 	c := w.core
+	left := false
 	defer func() {
 		if p := recover(); p != nil {
 			w.panicked(p)
+		} else if !left {
+			w.panicked("a log handler has ended the goroutine")
 		}
 	}()
 	l := c.opts.Limits
@@ -99,6 +102,7 @@ func (w *worker) run() {
 	}
 	cn, err := c.connect("worker-"+strconv.Itoa(w.number), hello)
 	if err != nil {
+		left = true
 		wanted := true
 		c.update(func() {
 			wanted = !closedAlready(c.quit) && c.phase != closed && !w.out
@@ -118,6 +122,7 @@ func (w *worker) run() {
 	c.update(func() { c.readyLocked(w) })
 	c.log.Info("worker started", "worker", w.number, "pid", cn.p.PID)
 	w.leave(w.serve())
+	left = true
 }
 
 // panicked breaks the executor over a panic in the owner goroutine.
