@@ -54,7 +54,7 @@ type Options struct {
 	// attributes func, module and worker, and stream for lines of the standard
 	// output or error. Nil discards them. Its handler runs on the worker's
 	// goroutine: while it blocks the guest waits, and Close waits too, so it must not
-	// call Close or Shutdown. Control characters in messages are escaped.
+	// call Close or Shutdown; its panic is contained and reported to Logger. Control characters in messages are escaped.
 	GuestLog *slog.Logger
 
 	// Host holds the host functions that Func.Grants may name. Nil has none.
@@ -70,9 +70,10 @@ type Options struct {
 
 	// IsolateTenants keeps tenants apart: a worker that has served one is never
 	// given a call of another, and results are cached apart. Where a tenant has to wait
-	// for a worker of its own, one that has served another for 100 ms makes room. Auto,
-	// the zero value, means On; Off lets tenants share workers, each call still in an
-	// instance of its own.
+	// for a worker of its own, an idle one of another makes room at once, and a busy one
+	// between two calls when it has served the other for 100 ms. Auto, the zero value,
+	// means On; Off lets tenants share workers, each call still in an instance of its
+	// own.
 	IsolateTenants Switch
 
 	// Limits are what each call gets, and the most a Func may ask for.

@@ -156,7 +156,7 @@ func (c *core) roomLocked(t *tenant) bool {
 
 // admitLocked queues calls that wait for room, those of tenants with the fewest
 // calls waiting first, and reports whether there was one.
-func (c *core) admitLocked() (any bool) {
+func (c *core) admitLocked() (admitted bool) {
 	for len(c.blocked) > 0 {
 		var next *tenant
 		for t := range c.blocked {
@@ -171,9 +171,9 @@ func (c *core) admitLocked() (any bool) {
 		c.unlistLocked(cl)
 		close(cl.admitted)
 		c.acceptLocked(cl)
-		any = true
+		admitted = true
 	}
-	return any
+	return admitted
 }
 
 // acceptLocked takes a call in for good.
