@@ -14,6 +14,7 @@ import (
 	"github.com/tetratelabs/wazero/experimental"
 
 	"github.com/sandpool/sandpool/internal/guestabi"
+	"github.com/sandpool/sandpool/internal/wasi"
 	"github.com/sandpool/sandpool/internal/wire"
 	"github.com/sandpool/sandpool/serialize"
 	"github.com/sandpool/sandpool/startmethod"
@@ -35,6 +36,7 @@ type call struct {
 	abort     *failure // why a host function ended the call
 	stdout    *lines
 	stderr    *lines
+	system    wasi.System
 
 	initializing bool // the initializer runs, or has failed
 }
@@ -88,6 +90,7 @@ func (s *server) newCall(id uint64, sl *slot, input []byte) *call {
 	c := &call{id: id, slot: sl, input: input, maxOutput: sl.Output, logLeft: sl.LogBytes}
 	c.stdout = &lines{s: s, stream: wire.StreamStdout}
 	c.stderr = &lines{s: s, stream: wire.StreamStderr}
+	c.system = newSystem(c.stdout, c.stderr)
 	return c
 }
 
@@ -161,18 +164,11 @@ func (s *server) instantiate(inst *instance, c *call) *failure {
 	return s.initialize(inst, c)
 }
 
-// config is what a guest sees of the world: clocks, random numbers and a place to
-// print to. wazero's own defaults are a frozen clock and constant random numbers.
+// config is that of an instance. What the guest sees of the world is in c.system.
 func (c *call) config() wazero.ModuleConfig {
 	return wazero.NewModuleConfig().
 		WithName(""). // an instance per call: names would collide
-		WithStartFunctions().
-		WithStdout(c.stdout).
-		WithStderr(c.stderr).
-		WithRandSource(randSource{}).
-		WithSysWalltime().
-		WithSysNanotime().
-		WithSysNanosleep()
+		WithStartFunctions()
 }
 
 // runIn runs the call in an instance.

@@ -5,9 +5,9 @@ import (
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
-	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 
 	"github.com/sandpool/sandpool/internal/guestabi"
+	"github.com/sandpool/sandpool/internal/wasi"
 	"github.com/sandpool/sandpool/internal/wire"
 )
 
@@ -16,7 +16,7 @@ const levelInfo = 0
 // instantiateHost gives r the modules of guest/ABI.md.
 func (s *server) instantiateHost(r wazero.Runtime) error {
 	ctx := context.Background()
-	if _, err := wasi_snapshot_preview1.Instantiate(ctx, r); err != nil {
+	if err := wasi.Instantiate(ctx, r, func() *wasi.System { return &s.call.system }); err != nil {
 		return err
 	}
 	i32 := api.ValueTypeI32

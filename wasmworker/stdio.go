@@ -2,7 +2,6 @@ package wasmworker
 
 import (
 	"bytes"
-	"crypto/rand"
 
 	"github.com/sandpool/sandpool/internal/wire"
 )
@@ -67,9 +66,3 @@ func (l *lines) keep(p []byte) {
 }
 
 func (l *lines) tail() string { return string(l.last) }
-
-// randSource gives guests the system's random numbers.
-type randSource struct{}
-
-// Read implements io.Reader.
-func (randSource) Read(p []byte) (int, error) { return rand.Read(p) }
