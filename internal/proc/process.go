@@ -153,9 +153,17 @@ func (p *Process) SendsBlobs(blobs ...*shm.Blob) bool {
 // It does not block: a channel that the worker lets fill up is an error.
 func (p *Process) SendBlobs(blobs ...*shm.Blob) error {
 	for _, b := range blobs {
-		if err := sendFile(p.blobs, b.File()); err != nil {
-			return fmt.Errorf("hand descriptor to worker: %w", err)
+		if err := p.SendFile(b.File()); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// SendFile hands one file over like SendBlobs.
+func (p *Process) SendFile(f *os.File) error {
+	if err := sendFile(p.blobs, f); err != nil {
+		return fmt.Errorf("hand descriptor to worker: %w", err)
 	}
 	return nil
 }

@@ -1,8 +1,10 @@
 // Package shm holds memory that a host shares with its workers. For now that is
-// the [Blob]: immutable bytes handed over without copying them through a pipe.
+// the [Blob]: immutable bytes handed over without copying them through a pipe, and
+// the [Draft] that becomes one.
 package shm
 
 import (
+	"errors"
 	"fmt"
 	"os"
 )
@@ -19,16 +21,15 @@ type Blob struct {
 
 // NewBlob copies data into a new Blob. name shows in /proc and in errors only.
 func NewBlob(name string, data []byte) (*Blob, error) {
-	b := &Blob{size: int64(len(data))}
-	f, err := sealed(name, data)
+	size := int64(len(data))
+	d, err := NewDraft(name, size)
 	if err != nil {
-		return nil, fmt.Errorf("share %s: %w", name, err)
+		return nil, err
 	}
-	if f == nil {
-		b.data = append([]byte(nil), data...)
+	if _, err := d.WriteAt(data, 0); err != nil {
+		return nil, errors.Join(fmt.Errorf("share %s: %w", name, err), d.Close())
 	}
-	b.file = f
-	return b, nil
+	return d.Seal(size)
 }
 
 // Size returns the length in bytes.

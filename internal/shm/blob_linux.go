@@ -10,8 +10,8 @@ import (
 
 const seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
 
-// sealed returns a memfd with data that nobody can change any more.
-func sealed(name string, data []byte) (*os.File, error) {
+// memfd returns an empty file in memory.
+func memfd(name string) (*os.File, error) {
 	flags := unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
 	fd, err := unix.MemfdCreate(name, flags|unix.MFD_NOEXEC_SEAL)
 	if err == unix.EINVAL { // kernels before 6.3 do not know the flag
@@ -20,16 +20,16 @@ func sealed(name string, data []byte) (*os.File, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("memfd_create", err)
 	}
-	f := os.NewFile(uintptr(fd), name)
-	if _, err := f.Write(data); err != nil {
-		f.Close()
-		return nil, err
+	return os.NewFile(uintptr(fd), name), nil
+}
+
+// seal fixes a memfd's size and contents for good.
+func seal(f *os.File, size int64) error {
+	if err := f.Truncate(size); err != nil {
+		return err
 	}
-	if _, err := unix.FcntlInt(f.Fd(), unix.F_ADD_SEALS, seals); err != nil {
-		f.Close()
-		return nil, os.NewSyscallError("fcntl(F_ADD_SEALS)", err)
-	}
-	return f, nil
+	_, err := unix.FcntlInt(f.Fd(), unix.F_ADD_SEALS, seals)
+	return os.NewSyscallError("fcntl(F_ADD_SEALS)", err)
 }
 
 // Map maps size bytes of a blob's descriptor that arrived from a host and closes

@@ -7,8 +7,10 @@ import (
 	"os"
 )
 
-// sealed returns nil: without memfds a blob is a slice.
-func sealed(string, []byte) (*os.File, error) { return nil, nil } //nolint:nilnil // nil means a slice
+// memfd returns nil: without memfds a blob is a slice.
+func memfd(string) (*os.File, error) { return nil, nil } //nolint:nilnil // nil means a slice
+
+func seal(*os.File, int64) error { return errors.ErrUnsupported }
 
 // Map exists on Linux only; elsewhere blobs travel through the pipe.
 func Map(*os.File, uint64) (data []byte, release func(), err error) {

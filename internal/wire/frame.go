@@ -27,6 +27,7 @@ const (
 	TypeHostRet Type = 0x06 // answer to a TypeHostCall
 	TypeRevoke  Type = 0x07 // drop calls that have not begun; travels on the control pipe
 	TypeCollect Type = 0x08 // give memory back to the system
+	TypeCapture Type = 0x09 // capture an image of the slot's module
 
 	TypeReady     Type = 0x81 // worker's half of the handshake
 	TypeLoaded    Type = 0x82 // answer to TypeLoad
@@ -36,6 +37,8 @@ const (
 	TypeHostCall  Type = 0x86 // the running guest calls a host function
 	TypeRevoked   Type = 0x87 // answer to TypeRevoke
 	TypeCollected Type = 0x88 // answer to TypeCollect
+	TypeImage     Type = 0x89 // part of an image, from a template
+	TypeCaptured  Type = 0x8a // answer to TypeCapture
 )
 
 var typeNames = map[Type]string{
@@ -43,6 +46,7 @@ var typeNames = map[Type]string{
 	TypeRevoke: "REVOKE", TypeCollect: "COLLECT",
 	TypeReady: "READY", TypeLoaded: "LOADED", TypeEntry: "ENTRY", TypeResult: "RESULT", TypeFail: "FAIL", TypeHostCall: "HOSTCALL",
 	TypeRevoked: "REVOKED", TypeCollected: "COLLECTED",
+	TypeCapture: "CAPTURE", TypeImage: "IMAGE", TypeCaptured: "CAPTURED",
 }
 
 // String returns the name that docs/protocol.md uses.
@@ -86,7 +90,7 @@ const (
 	MaxFail        = 512 << 10        // a FAIL payload: message, stack and standard error, each cut
 	MaxLogLine     = 64 << 10         // a log line
 	LogLineCost    = 16               // what a log line counts besides its bytes: empty ones are not free
-	MaxChunk       = 1 << 20          // the payload of a BLOB or ENTRY
+	MaxChunk       = 1 << 20          // the payload of a BLOB, ENTRY or IMAGE
 	MaxDescription = 1 << 20          // a module's description
 	MaxEntry       = 1 << 30          // a compiled entry as a whole
 	MaxPayload     = 1<<32 - 1 - 4096 // a CALL's input, a RESULT's output or a HOSTRET
@@ -94,6 +98,13 @@ const (
 
 // MaxHostNames is how many entries [Load.Host] may have at most.
 const MaxHostNames = 64
+
+// Bounds of an image.
+const (
+	MaxGlobals = 1000 // [Layout.Globals] and [Image.Globals]
+	MaxRandom  = 64   // [Image.Random]
+	ImagePage  = 4096 // what [Header.Code] of a TypeImage counts offsets in, in bytes
+)
 
 // A Header precedes every payload. Fields that a type does not name are zero.
 type Header struct {

@@ -12,14 +12,15 @@ type Role string
 // The two roles.
 const (
 	RoleWorker   Role = "worker"   // serves calls until its pipes close
-	RoleTemplate Role = "template" // compiles one module, answers and exits
+	RoleTemplate Role = "template" // compiles one module, or captures one image of it, answers and exits
 )
 
 // Hello is the payload of a HELLO frame.
 type Hello struct {
 	Role   Role   `cbor:"role"`
-	Data   uint64 `cbor:"data"`   // bytes of private memory the worker may add (RLIMIT_DATA)
-	Engine string `cbor:"engine"` // the host's wazero version; another one refuses
+	Data   uint64 `cbor:"data"`            // bytes of private memory the worker may add (RLIMIT_DATA)
+	Engine string `cbor:"engine"`          // the host's wazero version; another one refuses
+	Image  uint64 `cbor:"image,omitempty"` // bytes of an image that a template may write (RLIMIT_FSIZE)
 }
 
 // Ready is the payload of a READY frame.
@@ -34,7 +35,7 @@ type Ready struct {
 // module, run in one way. The module's bytes follow the first LOAD of its
 // digest in a worker.
 type Load struct {
-	Digest    []byte   `cbor:"digest"`             // SHA-256 of the module
+	Digest    []byte   `cbor:"digest"`             // SHA-256 of the module's bytes, as they are sent
 	Function  string   `cbor:"function,omitempty"` // registered name
 	Method    string   `cbor:"method"`             // start method
 	Memory    uint64   `cbor:"memory"`             // linear memory limit in bytes
@@ -48,6 +49,52 @@ type Load struct {
 	Init      string   `cbor:"init,omitempty"`     // registered function to run in each new instance before the call
 	InitInput []byte   `cbor:"initinput,omitempty"`
 	InitCodec uint32   `cbor:"initcodec,omitempty"` // codecs as in a CALL: input in bits 0–7, output in bits 8–15
+	Layout    *Layout  `cbor:"layout,omitempty"`    // how the module was rewritten; nil for one that was not
+	Base      uint64   `cbor:"base,omitempty"`      // size of what memory starts as; 0 when there is none, or the worker has it
+	Class     uint64   `cbor:"class,omitempty"`     // calls of one class may share a warm instance; counted by the host
+	Image     *Image   `cbor:"image,omitempty"`     // what instances start as; nil when they are initialised one by one
+	ImageSent bool     `cbor:"imagesent,omitempty"` // the image's bytes come along
+	Seed      uint64   `cbor:"seed,omitempty"`      // of the guest's random numbers; 0 for the system's
+}
+
+// A Layout says what the host has done to a module so that its instances can be
+// restored.
+type Layout struct {
+	Globals  int    `cbor:"globals"`            // globals to restore, by the names of wasmbin.GlobalName
+	Start    bool   `cbor:"start,omitempty"`    // the start function is the export wasmbin.StartName
+	MaxPages uint64 `cbor:"maxpages,omitempty"` // the memory's own maximum
+	HasBase  bool   `cbor:"hasbase,omitempty"`  // memory starts as the bytes of [Load.Base], which come with the first LOAD
+}
+
+// An Image is the state that instances start from: a memory, whose bytes travel by
+// themselves, and all else.
+type Image struct {
+	Number  uint64   `cbor:"number"` // counted by the host
+	Size    uint64   `cbor:"size"`   // of memory in bytes
+	Globals []uint64 `cbor:"globals,omitempty"`
+	Random  []uint32 `cbor:"random,omitempty"`  // where generators of random numbers lie that are to be seeded anew
+	Streams uint32   `cbor:"streams,omitempty"` // what the guest has done to its standard streams
+}
+
+// Capture is the payload of a CAPTURE frame. On systems without descriptors the
+// image comes back as IMAGE frames, else it is written to the file that comes along.
+type Capture struct {
+	WarmUp []WarmUp `cbor:"warmup,omitempty"`
+	Inline bool     `cbor:"inline,omitempty"`
+}
+
+// A WarmUp is a call that is made before the capture, its output dropped.
+type WarmUp struct {
+	Function string `cbor:"function"`
+	Input    []byte `cbor:"input,omitempty"`
+	Codec    uint32 `cbor:"codec,omitempty"`
+}
+
+// Captured is the payload of a CAPTURED frame. Unfit is why instances of the module
+// cannot be restored after all; then there is no image.
+type Captured struct {
+	Image Image  `cbor:"image"`
+	Unfit string `cbor:"unfit,omitempty"`
 }
 
 // Loaded is the payload of a template's LOADED frame; a worker's is empty. ENTRY
@@ -93,7 +140,7 @@ var (
 			DupMapKey:         cbor.DupMapKeyEnforcedAPF,
 			IndefLength:       cbor.IndefLengthForbidden,
 			MaxNestedLevels:   8,
-			MaxArrayElements:  MaxHostNames,
+			MaxArrayElements:  MaxGlobals,
 			MaxMapPairs:       64,
 			TagsMd:            cbor.TagsForbidden,
 			FieldNameMatching: cbor.FieldNameMatchingCaseSensitive,

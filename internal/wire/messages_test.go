@@ -17,14 +17,20 @@ import (
 // filled returns a value of each message with no member zero, and its members.
 func filled() map[string]any {
 	return map[string]any{
-		"hello": &wire.Hello{Role: wire.RoleTemplate, Data: math.MaxUint64, Engine: "v1"},
+		"hello": &wire.Hello{Role: wire.RoleTemplate, Data: math.MaxUint64, Engine: "v1", Image: 6},
 		"ready": &wire.Ready{Engine: "v1", InForce: []string{"fds", "env"}, Missing: []string{"x: y"}, NoCache: true},
 		"load": &wire.Load{
 			Digest: []byte{1}, Function: "f", Method: "fresh", Memory: 1, Output: 2, LogBytes: 3,
 			Inline: true, Module: 4, Entry: 5, EntryName: []byte{2},
 			Host: []string{"lookup"}, Init: "setup", InitInput: []byte{4}, InitCodec: 257,
+			Layout: &wire.Layout{Globals: 1, Start: true, MaxPages: 2, HasBase: true}, Base: 6, Class: 7,
+			Image: &wire.Image{Number: 1, Size: 2, Globals: []uint64{3}, Random: []uint32{4}, Streams: 5}, ImageSent: true, Seed: 8,
 		},
-		"loaded": &wire.Loaded{Entry: 1, EntryName: []byte{3}},
+		"capture": &wire.Capture{
+			WarmUp: []wire.WarmUp{{Function: "f", Input: []byte{1}, Codec: 257}}, Inline: true,
+		},
+		"captured": &wire.Captured{Image: wire.Image{Number: 1, Size: 2, Globals: []uint64{math.MaxUint64}}, Unfit: "why"},
+		"loaded":   &wire.Loaded{Entry: 1, EntryName: []byte{3}},
 		"failure": &wire.Failure{
 			Message: "m", Guest: 1, Exit: 2, Stack: "s", Stderr: "e", Limit: "wall", Max: 3, Used: 4, Module: 5, Name: "é",
 			Init: true,
