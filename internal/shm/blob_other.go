@@ -14,3 +14,8 @@ func sealed(string, []byte) (*os.File, error) { return nil, nil } //nolint:nilni
 func Map(*os.File, uint64) (data []byte, release func(), err error) {
 	return nil, nil, errors.ErrUnsupported
 }
+
+// View exists on Linux only.
+func View(*os.File, uint64) (data []byte, release func(), err error) {
+	return nil, nil, errors.ErrUnsupported
+}
