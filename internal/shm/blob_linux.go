@@ -37,6 +37,11 @@ func seal(f *os.File, size int64) error {
 // mapping could fault or change later. Release unmaps.
 func Map(f *os.File, size uint64) (data []byte, release func(), err error) {
 	defer f.Close()
+	return View(f, size)
+}
+
+// View is [Map] for a descriptor that stays open.
+func View(f *os.File, size uint64) (data []byte, release func(), err error) {
 	got, err := unix.FcntlInt(f.Fd(), unix.F_GET_SEALS, 0)
 	if err != nil || got&seals != seals {
 		return nil, nil, fmt.Errorf("shared bytes are not sealed (seals %#x): %w", got, errors.Join(err, unix.EPERM))

@@ -16,3 +16,8 @@ func seal(*os.File, int64) error { return errors.ErrUnsupported }
 func Map(*os.File, uint64) (data []byte, release func(), err error) {
 	return nil, nil, errors.ErrUnsupported
 }
+
+// View exists on Linux only.
+func View(*os.File, uint64) (data []byte, release func(), err error) {
+	return nil, nil, errors.ErrUnsupported
+}
