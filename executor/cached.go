@@ -6,10 +6,10 @@ func (c *core) remember(cl *call) {
 	if c.results == nil {
 		return
 	}
-	t := &cl.target
+	t, init := &cl.target, &c.setup.init
 	parts := resultKeyParts{
 		Digest: t.module.Sum(), Function: t.name, Codecs: t.codecs, Method: string(t.method), Memory: t.limits.Memory,
-		Grants: t.hostNames(), Init: c.init.name, InitCodec: c.init.codec, InitInput: c.init.input,
+		Grants: t.hostNames(), Seed: t.seed, Init: init.name, InitCodec: init.codec, InitInput: init.input,
 		Env: c.opts.Env, Input: cl.input,
 	}
 	if c.isolates() {

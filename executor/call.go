@@ -46,7 +46,8 @@ type Usage struct {
 	PID         int                // the worker's process
 	Cold        bool               // the worker had to load the module first
 	Cached      bool               // the result is one of an earlier call of a Pure function
-	StartMethod startmethod.Method // how it got its instance
+	StartMethod startmethod.Method // how it really got its instance
+	Fallback    string             // why that is not the method asked for, or why it has no image; empty otherwise
 }
 
 // A call is one submitted call, without its types.
@@ -68,6 +69,8 @@ type call struct {
 	parent *call         // that submitted it; nil unless nested
 	budget *atomic.Int64 // nested calls that it and all around it may still submit
 
+	captures *image // that it stands for the capture of; nil for every call that was submitted
+
 	// Guarded by core.mu until done is closed, constant from then on. output and
 	// err are set by core.finishLocked only.
 	pinned   *worker     // that has to run it; for a preload only
@@ -86,6 +89,7 @@ type call struct {
 	tenant   *tenant
 	module   *module
 	worker   *worker         // that holds it
+	start    start           // how it gets its instance, once it is ready
 	seq      uint64          // its number in the worker; 0 until it has been written
 	nested   int             // calls it has submitted that are not done
 	hostCtx  context.Context //nolint:containedctx // of its host functions; nil until the first

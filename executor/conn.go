@@ -23,8 +23,9 @@ const (
 )
 
 // baseData is how much private memory a process may add besides linear memory,
-// input and output: code and tables of the modules it holds, and garbage.
-const baseData = 384 << 20
+// input and output: code and tables of the modules it holds, garbage, and up to
+// 128 MiB of instances that it keeps between calls.
+const baseData = 512 << 20
 
 // A conn is a started process and the frames to and from it. It belongs to one
 // goroutine.

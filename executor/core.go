@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 	"weak"
 
@@ -27,7 +28,7 @@ const (
 // through update.
 type core struct {
 	opts     Options
-	init     initializer
+	setup    setup
 	log      *slog.Logger
 	launcher *proc.Launcher
 	store    *codecache.Store       // nil without a cache directory
@@ -36,6 +37,8 @@ type core struct {
 	engine   string                 // names the engine in the store
 	reusable weak.Pointer[Reusable] // that it belongs to; set before its first call
 	compiles chan struct{}          // holds a token for each template process that may run
+	imageAge time.Duration          // after which an image is captured anew
+	numbers  atomic.Uint64          // counts snapshots
 
 	wg       sync.WaitGroup // every goroutine of the executor but finish's
 	finisher sync.Once      // starts finish
@@ -43,26 +46,28 @@ type core struct {
 	drained  chan struct{}  // closed by settleLocked when nothing is left to do
 	finished chan struct{}  // closed by finish when everything is released
 
-	mu      sync.Mutex // guards the fields below; never held across I/O (a signal does not block) or a user's code
-	phase   phase
-	broken  error                // why the executor is; nil while it is not
-	pending int                  // calls that are not done
-	waiting int                  // of these, that count against MaxPending
-	queue   queue                // calls that are ready for a worker
-	over    callList             // calls whose context was found ended, until they have heard of it
-	blocked map[*tenant]struct{} // tenants with calls whose Submit waits for room
-	modules map[[sha256.Size]byte]*module
-	hottest *module // the one with the most calls, for standbys
-	fleet   fleet
-	fed     []*worker                  // that may be handed more calls, of this transition
-	after   []func()                   // what is left to be done without the lock
-	procs   map[*proc.Process]struct{} // every process that has not been reaped
-	serving map[*proc.Process]struct{} // of these, the workers that have come up
-	news    chan struct{}              // closed when a worker has come up, or failed to; nil when nobody waits
-	timer   *time.Timer                // runs tick
-	wake    time.Time                  // when timer fires; zero when it is not set
-	lastUse uint64                     // counts uses of modules
-	stats   Stats                      // its counters; the gauges are filled in by Stats
+	mu        sync.Mutex // guards the fields below; never held across I/O (a signal does not block) or a user's code
+	phase     phase
+	broken    error                // why the executor is; nil while it is not
+	pending   int                  // calls that are not done
+	waiting   int                  // of these, that count against MaxPending
+	queue     queue                // calls that are ready for a worker
+	over      callList             // calls whose context was found ended, until they have heard of it
+	blocked   map[*tenant]struct{} // tenants with calls whose Submit waits for room
+	modules   map[[sha256.Size]byte]*module
+	hottest   *module            // the one with the most calls, for standbys
+	classes   uint64             // counts images
+	capturing map[*image]*module // images that are being captured
+	fleet     fleet
+	fed       []*worker                  // that may be handed more calls, of this transition
+	after     []func()                   // what is left to be done without the lock
+	procs     map[*proc.Process]struct{} // every process that has not been reaped
+	serving   map[*proc.Process]struct{} // of these, the workers that have come up
+	news      chan struct{}              // closed when a worker has come up, or failed to; nil when nobody waits
+	timer     *time.Timer                // runs tick
+	wake      time.Time                  // when timer fires; zero when it is not set
+	lastUse   uint64                     // counts uses of modules
+	stats     Stats                      // its counters; the gauges are filled in by Stats
 
 	startFailures int       // in a row
 	startErr      error     // the last one's
@@ -70,23 +75,25 @@ type core struct {
 	notBefore     time.Time // no worker is started before
 }
 
-func newCore(o Options, id uint64, init initializer) *core {
+func newCore(o Options, id uint64, setup setup) *core {
 	c := &core{
-		opts:     o,
-		init:     init,
-		log:      o.Logger,
-		launcher: proc.NewLauncher(),
-		compiles: make(chan struct{}, max(1, o.Workers/2)),
-		drained:  make(chan struct{}),
-		finished: make(chan struct{}),
-		quit:     make(chan struct{}),
-		queue:    newQueue(o.TenantWorkers),
-		blocked:  make(map[*tenant]struct{}),
-		modules:  make(map[[sha256.Size]byte]*module),
-		fleet:    newFleet(o.Workers),
-		procs:    make(map[*proc.Process]struct{}),
-		serving:  make(map[*proc.Process]struct{}),
-		stats:    Stats{ID: id},
+		opts:      o,
+		setup:     setup,
+		imageAge:  maxImageAge,
+		log:       o.Logger,
+		launcher:  proc.NewLauncher(),
+		compiles:  make(chan struct{}, max(1, o.Workers/2)),
+		drained:   make(chan struct{}),
+		finished:  make(chan struct{}),
+		quit:      make(chan struct{}),
+		queue:     newQueue(o.TenantWorkers),
+		blocked:   make(map[*tenant]struct{}),
+		modules:   make(map[[sha256.Size]byte]*module),
+		capturing: make(map[*image]*module),
+		fleet:     newFleet(o.Workers),
+		procs:     make(map[*proc.Process]struct{}),
+		serving:   make(map[*proc.Process]struct{}),
+		stats:     Stats{ID: id},
 	}
 	if o.ResultCache > 0 {
 		c.results = newResultCache(o.ResultCache)

@@ -6,12 +6,18 @@ import (
 
 	"github.com/sandpool/sandpool/internal/guestabi"
 	"github.com/sandpool/sandpool/serialize"
+	"github.com/sandpool/sandpool/startmethod"
 )
 
 // A Description is what a module says of the functions it registers.
 type Description struct {
 	SDK       string // what the guest was built with
 	Functions []Function
+
+	// StartMethod is how the instance that was asked came to be, which is how calls get
+	// theirs; Fallback says why it is not Options.StartMethod. See [Usage].
+	StartMethod startmethod.Method
+	Fallback    string
 }
 
 // A Function is one registered function. In and Out are its types in the guest
@@ -37,7 +43,8 @@ func Describe(ctx context.Context, e *Executor, m *serialize.Module) (Descriptio
 	}
 	cl := newCall(t, nil)
 	cl.kind = callDescribe
-	text, err := (&Future[[]byte]{call: x.core.submit(ctx, x, cl, true)}).Wait(ctx)
+	f := &Future[[]byte]{call: x.core.submit(ctx, x, cl, true)}
+	text, err := f.Wait(ctx)
 	if err != nil {
 		return Description{}, err
 	}
@@ -47,7 +54,8 @@ func Describe(ctx context.Context, e *Executor, m *serialize.Module) (Descriptio
 			Kind: serialize.Invalid, Module: m.Name(), Name: guestabi.ExportDescribe, Reason: fmt.Sprint(err),
 		}
 	}
-	d := Description{SDK: parsed.SDK}
+	usage := f.Usage()
+	d := Description{SDK: parsed.SDK, StartMethod: usage.StartMethod, Fallback: usage.Fallback}
 	for _, f := range parsed.Functions {
 		d.Functions = append(d.Functions, Function(f))
 	}

@@ -212,7 +212,7 @@ func (c *core) handAheadLocked(w *worker) {
 		if cl != nil && c.overLocked(cl) {
 			continue
 		}
-		if cl == nil || cl.target != head.target || cl.kind != head.kind {
+		if cl == nil || cl.target != head.target || cl.kind != head.kind || cl.start != head.start {
 			break
 		}
 		if bytes += cl.size + wire.HeaderSize; bytes > aheadBytes {

@@ -37,11 +37,11 @@ func newExecutor(o Options, id uint64) (*Executor, error) {
 	if o.WorkerPath == "" && !proc.Hooked() {
 		return nil, ErrNoWorkerHook
 	}
-	init, err := o.Initializer.resolve()
+	setup, err := o.setup()
 	if err = errors.Join(o.validate(), err); err != nil {
 		return nil, err
 	}
-	e := &Executor{core: newCore(o.withDefaults(), id, init)}
+	e := &Executor{core: newCore(o.withDefaults(), id, setup)}
 	// Calls that are not done keep the handle reachable, so nothing is cut off.
 	runtime.AddCleanup(e, func(c *core) { c.stop(closed) }, e.core)
 	e.core.update(func() {}) // starts the workers that are to be kept

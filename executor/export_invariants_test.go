@@ -168,6 +168,9 @@ func (a *audit) calls() {
 			users[cl.module]++
 		}
 	}
+	for _, m := range a.c.capturing {
+		users[m]++
+	}
 	a.equal("pending", a.c.pending, pending)
 	a.equal("waiting", a.c.waiting, waiting)
 	a.equal("queue.size", a.c.queue.size, size)

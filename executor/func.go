@@ -50,6 +50,11 @@ type Grants struct {
 	// Host names the host functions of Options.Host that the guest may call, at most
 	// 64.
 	Host []string
+	// Seed makes the guest's random numbers repeat: calls with the same seed draw the
+	// same ones, in the same order of draws. That includes the numbers that a Go guest's
+	// runtime draws for math/rand and the order of maps. Zero, the default, gives every
+	// call fresh ones of the system's. Never seed what has to be a secret.
+	Seed uint64
 }
 
 // A target is a Func without its types, resolved and checked: what a worker binds
@@ -60,6 +65,7 @@ type target struct {
 	method startmethod.Method
 	limits Limits
 	codecs uint32 // as guest/ABI.md has them
+	seed   uint64 // of random numbers; 0 for the system's
 	host   string // names of the host functions granted, sorted, joined by hostSeparator
 
 	tenant     string
@@ -86,6 +92,7 @@ func (f Func[In, Out]) resolve(o *Options) (target, error) {
 		method: cmp.Or(f.StartMethod, o.StartMethod),
 		limits: f.Limits.withDefaults(o.Limits),
 		codecs: codecNumber[In]() | codecNumber[Out]()<<8,
+		seed:   f.Grants.Seed,
 		tenant: f.Tenant, priority: f.Priority, idempotent: f.Idempotent,
 	}
 	if f.Module == nil {

@@ -1,9 +1,12 @@
 package executor
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/sandpool/sandpool/internal/guestabi"
+	"github.com/sandpool/sandpool/internal/wire"
 	"github.com/sandpool/sandpool/serialize"
 )
 
@@ -17,30 +20,70 @@ type initializer struct {
 	codec uint32
 }
 
-// resolve encodes the initializer's input.
-func (i Initializer) resolve() (initializer, error) {
-	if i.Name == "" {
-		if i.Input != nil {
-			return initializer{}, &OptionError{"Options.Initializer", "has an Input and no Name"}
+func (i initializer) equal(j initializer) bool {
+	return i.name == j.name && i.codec == j.codec && slices.Equal(i.input, j.input)
+}
+
+// A setup is what instances go through before their first call.
+type setup struct {
+	init   initializer
+	warmUp []initializer // calls before an image is captured
+}
+
+// setup encodes the inputs of Options.Initializer and WarmUp.
+func (o Options) setup() (s setup, err error) {
+	var errs []error
+	s.init, err = encodeSetup("Options.Initializer", o.Initializer.Name, o.Initializer.Input)
+	errs = append(errs, err)
+	total := len(s.init.input)
+	for i, w := range o.WarmUp {
+		option := fmt.Sprintf("Options.WarmUp[%d]", i)
+		if err := guestabi.CheckName(w.Name); err != nil {
+			errs = append(errs, &OptionError{option + ".Name", err.Error()})
+		}
+		call, err := encodeSetup(option, w.Name, w.Input)
+		errs = append(errs, err)
+		s.warmUp = append(s.warmUp, call)
+		total += len(call.input)
+	}
+	if total > maxInitializer {
+		errs = append(errs, &OptionError{"Options.Initializer.Input", fmt.Sprintf("%d bytes, with those of WarmUp, are more than %d", total, maxInitializer)})
+	}
+	if len(o.WarmUp) > maxWarmUp {
+		errs = append(errs, &OptionError{"Options.WarmUp", fmt.Sprintf("%d calls are more than %d", len(o.WarmUp), maxWarmUp)})
+	}
+	return s, errors.Join(errs...)
+}
+
+func encodeSetup(option, name string, input any) (initializer, error) {
+	if name == "" {
+		if input != nil {
+			return initializer{}, &OptionError{option, "has an Input and no Name"}
 		}
 		return initializer{}, nil
 	}
-	r := initializer{name: i.Name, codec: guestabi.CodecCBOR | guestabi.CodecCBOR<<8}
-	if raw, ok := i.Input.([]byte); ok {
+	r := initializer{name: name, codec: guestabi.CodecCBOR | guestabi.CodecCBOR<<8}
+	if raw, ok := input.([]byte); ok {
 		r.input, r.codec = append([]byte(nil), raw...), guestabi.CodecRaw|guestabi.CodecCBOR<<8
-		return r, r.check()
+		return r, nil
 	}
-	input, err := serialize.Encode(serialize.CBOR, i.Input)
+	encoded, err := serialize.Encode(serialize.CBOR, input)
 	if err != nil {
-		return initializer{}, fmt.Errorf("encode Options.Initializer.Input: %w", err)
+		return initializer{}, fmt.Errorf("encode %s.Input: %w", option, err)
 	}
-	r.input = input
-	return r, r.check()
+	r.input = encoded
+	return r, nil
 }
 
-func (i initializer) check() error {
-	if len(i.input) > maxInitializer {
-		return &OptionError{"Options.Initializer.Input", fmt.Sprintf("%d bytes are more than %d", len(i.input), maxInitializer)}
+func (s setup) equal(t setup) bool {
+	return s.init.equal(t.init) && slices.EqualFunc(s.warmUp, t.warmUp, initializer.equal)
+}
+
+// calls returns the warm-up calls as a template gets them.
+func (s setup) calls() []wire.WarmUp {
+	var calls []wire.WarmUp
+	for _, w := range s.warmUp {
+		calls = append(calls, wire.WarmUp{Function: w.name, Input: w.input, Codec: w.codec})
 	}
-	return nil
+	return calls
 }

@@ -20,7 +20,7 @@ type module struct {
 	source *serialize.Module
 
 	mu    sync.Mutex // guards bytes; held while they are made
-	bytes *shm.Blob  // the module itself, once a worker needed it; use shared
+	bytes *shm.Blob  // the module as it is, once a worker needed it; use shared
 
 	// Guarded by core.mu.
 	users   int                      // calls that are not done, and workers that hold one
@@ -33,12 +33,15 @@ type module struct {
 	retryAt time.Time
 	backoff time.Duration
 
+	images map[imageKey]*image
+
 	initFailures int // of Options.Initializer in this module, in a row
 	initErr      error
 	initRetryAt  time.Time
 
 	// Constant once state is compiled. entry is nil when workers compile for
 	// themselves.
+	program   *program
 	entry     *shm.Blob
 	entryName []byte
 }
@@ -111,6 +114,14 @@ func (m *module) close() {
 	if m.entry != nil {
 		_ = m.entry.Close()
 	}
+	if m.program != nil {
+		m.program.close()
+	}
+	for _, img := range m.images {
+		if img.current != nil {
+			_ = img.current.bytes.Close()
+		}
+	}
 }
 
 // shared returns the module's bytes in the form that workers get them.
@@ -136,7 +147,7 @@ func (c *core) prepareLocked(cl *call) bool {
 		return false
 	}
 	if cl.target.method == startmethod.Fresh || m.state == compiled {
-		return true
+		return c.methodLocked(cl)
 	}
 	if m.state == refused && time.Now().Before(m.retryAt) {
 		c.finishLocked(cl, nil, copyError(m.err))
@@ -152,17 +163,13 @@ func (c *core) prepareLocked(cl *call) bool {
 
 // prepare gets a module's compiled code and lets the waiting calls go on.
 func (c *core) prepare(m *module) {
-	entry, hit, err := c.entryFor(m)
-	var blob *shm.Blob
-	if err == nil && entry != nil {
-		blob, err = shm.NewBlob("sandpool-code", entry.Code)
-	}
+	p, blob, entry, hit, err := c.program(m)
 	c.update(func() {
 		if err != nil {
 			c.refuseLocked(m, err)
 			return
 		}
-		m.state, m.entry = compiled, blob
+		m.state, m.program, m.entry = compiled, p, blob
 		if entry != nil {
 			m.entryName = entry.Name[:]
 		}
@@ -175,6 +182,27 @@ func (c *core) prepare(m *module) {
 			c.enqueueLocked(m.waiting.pop(), false)
 		}
 	})
+}
+
+// program rewrites a module and gets its compiled code.
+func (c *core) program(m *module) (p *program, blob *shm.Blob, entry *codecache.Entry, hit bool, err error) {
+	if p, err = newProgram(m.source); err != nil {
+		return nil, nil, nil, false, &StartError{Stage: "load", Err: err}
+	}
+	entry, hit, err = c.entryFor(m, p)
+	if err == nil && entry != nil {
+		if blob, err = shm.NewBlob("sandpool-code", entry.Code); err != nil {
+			err = &StartError{Stage: "load", Err: err}
+		}
+	}
+	if err != nil {
+		p.close()
+		return nil, nil, nil, false, err
+	}
+	if p.unfit != "" {
+		c.log.Info("instances of the module cannot be restored: its calls run precompiled", "module", m.source.Name(), "reason", p.unfit)
+	}
+	return p, blob, entry, hit, nil
 }
 
 // paceLocked notes how long a call of a function took.
@@ -217,8 +245,8 @@ func (c *core) refuseLocked(m *module, err error) {
 
 // entryFor returns a module's compiled code, from disk (hit) or from a template
 // process. A nil entry means that workers have to compile for themselves.
-func (c *core) entryFor(m *module) (entry *codecache.Entry, hit bool, err error) {
-	id := codecache.ID{Module: m.source.Sum(), Engine: c.engine, Target: engine.Target()}
+func (c *core) entryFor(m *module, p *program) (entry *codecache.Entry, hit bool, err error) {
+	id := codecache.ID{Module: p.sum, Engine: c.engine, Target: engine.Target()}
 	if c.store != nil {
 		e, err := c.store.Get(id)
 		if err == nil {
@@ -235,7 +263,7 @@ func (c *core) entryFor(m *module) (entry *codecache.Entry, hit bool, err error)
 		return nil, false, ErrShutdown
 	}
 	began := time.Now()
-	if entry, err = c.compilePatiently(m); err != nil || entry == nil {
+	if entry, err = c.compilePatiently(m, p); err != nil || entry == nil {
 		return nil, false, err
 	}
 	c.log.Info("module compiled", "module", m.source.Name(), "digest", m.source.Digest(), "took", time.Since(began))
@@ -249,9 +277,9 @@ func (c *core) entryFor(m *module) (entry *codecache.Entry, hit bool, err error)
 
 // compilePatiently compiles a module, trying again when it was the process that
 // failed and not the module.
-func (c *core) compilePatiently(m *module) (entry *codecache.Entry, err error) {
+func (c *core) compilePatiently(m *module, p *program) (entry *codecache.Entry, err error) {
 	for failures := 0; ; {
-		entry, err = c.compile(m)
+		entry, err = c.compile(m, p)
 		failures++
 		if _, again := errors.AsType[*StartError](err); !again || failures == maxStartFailures {
 			return entry, err

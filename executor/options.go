@@ -130,6 +130,12 @@ type Options struct {
 	// no bound: tenants share the workers fairly, and one that is alone gets them all.
 	TenantWorkers int
 
+	// WarmUp lists calls that are made of a module before its image is captured, for
+	// [startmethod.Snapshot] and Warm: what they leave in memory, such as caches, every
+	// call then starts with. Their output is dropped. A module that does not register one of
+	// them, or fails in it, has no image and runs [startmethod.Precompiled]. At most 64.
+	WarmUp []WarmUp
+
 	// WorkerAge is how long a worker serves before it is replaced. Zero means ten
 	// minutes, negative no bound.
 	WorkerAge time.Duration
@@ -188,8 +194,15 @@ const (
 	Kill
 )
 
+// A WarmUp is one call of [Options.WarmUp]; its fields are those of [Initializer].
+type WarmUp struct {
+	Name  string
+	Input any
+}
+
 // An Initializer is a function that every new instance runs once before its
-// call, to set it up. The module must register it as it does others, and a module
+// call, to set it up. Where instances are clones of an image it runs once before that is
+// captured. The module must register it as it does others, and a module
 // that does not cannot be called. Its time counts as the call's. When it
 // fails, so does the call, with a [*StartError] of stage "initializer" that wraps the
 // *GuestError.

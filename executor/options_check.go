@@ -22,7 +22,8 @@ const (
 	maxWorkers        = 2000 // Workers, and processes in all
 	maxBatch          = 256
 	maxName           = 32
-	maxInitializer    = 1 << 20
+	maxInitializer    = 1 << 20 // bytes of its input and those of WarmUp
+	maxWarmUp         = 64
 	maxGOMAXPROCS     = 64
 	defaultBatch      = 64
 	defaultCalls      = 10_000

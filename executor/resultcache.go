@@ -125,6 +125,7 @@ type resultKeyParts struct {
 	Method    string // the start method
 	Memory    int64  // the limit in bytes, which a guest can find out
 	Grants    []string
+	Seed      uint64 // of the guest's random numbers
 	Init      string // the initializer, empty if there is none
 	InitCodec uint32
 	InitInput []byte
@@ -133,7 +134,7 @@ type resultKeyParts struct {
 }
 
 // resultKeyVersion begins what is hashed; it changes with the encoding.
-const resultKeyVersion = "sandpool result 1"
+const resultKeyVersion = "sandpool result 2"
 
 // key returns the SHA-256 hash of an encoding that no two different parts share:
 // the fields in a fixed order, numbers and the digest in fixed sizes, every text
@@ -149,6 +150,7 @@ func (p resultKeyParts) key() resultKey {
 	b = appendText(b, p.Method)
 	b = binary.LittleEndian.AppendUint64(b, uint64(p.Memory))
 	b = appendTexts(b, p.Grants)
+	b = binary.LittleEndian.AppendUint64(b, p.Seed)
 	b = appendText(b, p.Init)
 	b = binary.LittleEndian.AppendUint32(b, p.InitCodec)
 	b = appendText(b, p.InitInput)

@@ -75,11 +75,11 @@ func (r *Reusable) arrangeLocked(opts *Options) error {
 	if !usable {
 		return r.startLocked(o, o.Replace)
 	}
-	init, err := o.Initializer.resolve()
+	setup, err := o.setup()
 	if err = errors.Join(o.validate(), err); err != nil {
 		return err
 	}
-	if !o.equal(r.opts, init, r.now.core.init) {
+	if !o.equal(r.opts, setup, r.now.core.setup) {
 		return r.startLocked(o, o.Replace)
 	}
 	r.opts.Workers = o.Workers
@@ -175,14 +175,14 @@ func (c *core) usable() bool { return c.state() == nil }
 
 // equal reports whether executors with these options would be the same but for
 // their size.
-func (o Options) equal(p Options, oInit, pInit initializer) bool {
-	if !slices.Equal(o.Env, p.Env) || oInit.name != pInit.name || oInit.codec != pInit.codec || !slices.Equal(oInit.input, pInit.input) {
+func (o Options) equal(p Options, oSetup, pSetup setup) bool {
+	if !slices.Equal(o.Env, p.Env) || !oSetup.equal(pSetup) {
 		return false
 	}
 	a, b := reflect.ValueOf(o), reflect.ValueOf(p)
 	for i := range a.NumField() {
 		switch a.Type().Field(i).Name {
-		case "Env", "Initializer", "Workers", "Replace":
+		case "Env", "Initializer", "WarmUp", "Workers", "Replace":
 			continue
 		}
 		if !a.Field(i).Equal(b.Field(i)) {

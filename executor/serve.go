@@ -254,7 +254,7 @@ func (w *worker) failure(h wire.Header, cl *call) error {
 	}
 	name := cl.target.name
 	if f.Init {
-		name = w.core.init.name
+		name = w.core.setup.init.name
 	}
 	switch h.Code {
 	case wire.KindGuest:

@@ -26,28 +26,59 @@ type slotTable struct {
 
 // A slotKey is what a slot is bound to.
 type slotKey struct {
-	digest [sha256.Size]byte
+	digest [sha256.Size]byte // of the module
+	code   [sha256.Size]byte // of the bytes that the process has of it
 	name   string
 	method startmethod.Method
 	memory int64
 	output int64
 	log    int64
 	host   string
+	seed   uint64
+	class  uint64 // of images; 0 for methods without
+	image  uint64 // number of the snapshot; 0 for a warm instance, which outlives it
 }
 
 type boundSlot struct {
 	number uint32
 	used   uint64
+	image  uint64 // number of the snapshot that came with it; 0 for none
+}
+
+// slotKeyOf returns what a call's slot is bound to.
+func slotKeyOf(cl *call) slotKey {
+	t := &cl.target
+	key := slotKey{
+		digest: t.module.Sum(), code: t.module.Sum(), name: t.name, method: cl.start.method,
+		memory: t.limits.Memory, output: t.limits.Output, log: t.limits.Log, host: t.host, seed: t.seed,
+	}
+	switch {
+	case cl.kind == callPreload && key.method != startmethod.Fresh:
+		key.method = startmethod.Precompiled // whose call it will be is open, and so is the image
+	case cl.kind == callDescribe && key.method == startmethod.Warm && cl.start.snap == nil:
+		key.method = startmethod.Precompiled // without the initializer: the warm instance needs it
+	}
+	if key.method != startmethod.Fresh {
+		key.code = cl.module.program.sum
+	}
+	if key.restores() {
+		key.class = cl.start.class
+	}
+	if key.method == startmethod.Snapshot {
+		key.image = cl.start.snap.meta.Number
+	}
+	return key
+}
+
+// restores reports whether the slot's instances may start as an image.
+func (k slotKey) restores() bool {
+	return k.method == startmethod.Snapshot || k.method == startmethod.Warm
 }
 
 // bind returns the slot for a call's target, loading it into the process first
 // when it is not there.
 func (w *worker) bind(cl *call) (uint32, error) {
-	t := &cl.target
-	key := slotKey{
-		digest: t.module.Sum(), name: t.name, method: t.method,
-		memory: t.limits.Memory, output: t.limits.Output, log: t.limits.Log, host: t.host,
-	}
+	key := slotKeyOf(cl)
 	s := &w.slots
 	s.clock++
 	if b := s.slots[key]; b != nil {
@@ -62,17 +93,18 @@ func (w *worker) bind(cl *call) (uint32, error) {
 	}
 	number := s.next
 	s.next++
-	if err := w.load(cl, key, number); err != nil {
+	image, err := w.load(cl, key, number)
+	if err != nil {
 		return 0, err
 	}
 	if s.slots == nil {
 		s.slots = make(map[slotKey]*boundSlot)
 	}
-	s.slots[key] = &boundSlot{number: number, used: s.clock}
+	s.slots[key] = &boundSlot{number: number, used: s.clock, image: image}
 	if w.cold {
 		w.noteModules()
 	}
-	return number, nil
+	return number, w.dropImages(key)
 }
 
 // noteModules tells the scheduler what the process has loaded by now, and takes
@@ -90,60 +122,73 @@ func (w *worker) noteModules() {
 	w.nextCheck = time.Now().Add(c.opts.GrowthCheck)
 }
 
-// load binds one slot in the process and reads the answer.
-func (w *worker) load(cl *call, key slotKey, number uint32) error {
-	l := wire.Load{
-		Digest: key.digest[:], Function: key.name, Method: string(key.method),
-		Memory: uint64(key.memory), Output: uint64(key.output), LogBytes: uint64(key.log),
-		Host: cl.target.hostNames(),
+// load binds one slot in the process and reads the answer. It returns the number of
+// the snapshot that the slot's instances start as, if they do.
+func (w *worker) load(cl *call, key slotKey, number uint32) (image uint64, err error) {
+	l := loadOf(cl.target, w.core.setup.init)
+	if cl.kind != callFunction && !key.restores() {
+		l.Init, l.InitInput, l.InitCodec = "", nil, 0
 	}
-	if init := w.core.init; cl.kind == callFunction && init.name != "" {
-		l.Init, l.InitInput, l.InitCodec = init.name, init.input, init.codec
-	}
+	l.Digest, l.Function, l.Method, l.Class = key.code[:], key.name, string(key.method), key.class
 	blobs, err := w.missing(cl, key, &l)
 	if err != nil {
-		return answerError{&StartError{Stage: "load", Err: err}}
+		return 0, answerError{&StartError{Stage: "load", Err: err}}
 	}
 	if err := w.conn.load(number, l, blobs...); err != nil {
-		return err
+		return 0, err
 	}
-	h, err := w.conn.r.Next(wire.Limits{{Type: wire.TypeLoaded, Max: 0}, {Type: wire.TypeFail, Max: wire.MaxFail}})
-	if err != nil {
-		return err
+	if l.Image != nil {
+		image = l.Image.Number
 	}
-	if h.Slot != number {
-		return fmt.Errorf("worker answers for slot %d, it was given %d", h.Slot, number)
+	return image, w.conn.loaded(number, cl.module)
+}
+
+// loadOf returns what every LOAD for a target has.
+func loadOf(t target, init initializer) wire.Load {
+	return wire.Load{
+		Memory: uint64(t.limits.Memory), Output: uint64(t.limits.Output), LogBytes: uint64(t.limits.Log),
+		Host: t.hostNames(), Seed: t.seed, Init: init.name, InitInput: init.input, InitCodec: init.codec,
 	}
-	if h.Type == wire.TypeFail {
-		err := w.conn.loadFailure(h, cl.module)
-		if h.Code == wire.KindModule {
-			return answerError{err}
-		}
-		return err
-	}
-	return nil
 }
 
 // missing lists what has to go along with a LOAD, and announces it in l.
 func (w *worker) missing(cl *call, key slotKey, l *wire.Load) ([]*shm.Blob, error) {
 	var blobs []*shm.Blob
 	m := cl.module
-	if held := w.slots.any(func(k slotKey) bool { return k.digest == key.digest }); !held {
+	add := func(b *shm.Blob) uint64 {
 		w.cold = true
-		bytes, err := m.shared()
-		if err != nil {
-			return nil, err
-		}
-		l.Module = uint64(bytes.Size())
-		blobs = append(blobs, bytes)
+		blobs = append(blobs, b)
+		return uint64(b.Size())
 	}
-	if !key.precompiled() || m.entry == nil {
+	held := w.slots.any(func(k slotKey, _ *boundSlot) bool { return k.code == key.code })
+	if key.method == startmethod.Fresh {
+		if !held {
+			bytes, err := m.shared()
+			if err != nil {
+				return nil, err
+			}
+			l.Module = add(bytes)
+		}
 		return blobs, nil
 	}
-	if held := w.slots.any(func(k slotKey) bool { return k.digest == key.digest && k.precompiled() }); !held {
-		w.cold = true
-		l.Entry, l.EntryName = uint64(m.entry.Size()), m.entryName
-		blobs = append(blobs, m.entry)
+	p := m.program
+	if l.Layout = p.layout; !held {
+		l.Module = add(p.bytes)
+	}
+	compiled := w.slots.any(func(k slotKey, _ *boundSlot) bool { return k.code == key.code && k.precompiled() })
+	if !compiled && m.entry != nil {
+		l.Entry, l.EntryName = add(m.entry), m.entryName
+	}
+	if !held && p.base != nil {
+		l.Base = add(p.base)
+	}
+	if snap := cl.start.snap; snap != nil && key.restores() {
+		meta := snap.meta
+		l.Image = &meta
+		if !w.slots.any(func(_ slotKey, b *boundSlot) bool { return b.image == meta.Number }) {
+			l.ImageSent = true
+			add(snap.bytes)
+		}
 	}
 	return blobs, nil
 }
@@ -152,9 +197,9 @@ func (w *worker) missing(cl *call, key slotKey, l *wire.Load) ([]*shm.Blob, erro
 func (k slotKey) precompiled() bool { return k.method != startmethod.Fresh }
 
 // any reports whether a bound slot's key is of a kind.
-func (s *slotTable) any(is func(slotKey) bool) bool {
-	for k := range s.slots {
-		if is(k) {
+func (s *slotTable) any(is func(slotKey, *boundSlot) bool) bool {
+	for k, b := range s.slots {
+		if is(k, b) {
 			return true
 		}
 	}
@@ -164,7 +209,7 @@ func (s *slotTable) any(is func(slotKey) bool) bool {
 // makeRoom unloads what was not used for longest until key fits.
 func (w *worker) makeRoom(key slotKey) error {
 	s := &w.slots
-	if held := s.any(func(k slotKey) bool { return k.digest == key.digest }); !held && s.modules() >= maxWorkerModules {
+	if held := s.any(func(k slotKey, _ *boundSlot) bool { return k.digest == key.digest }); !held && s.modules() >= maxWorkerModules {
 		oldest := s.oldest()
 		for k := range s.slots {
 			if k.digest == oldest.digest {
@@ -176,6 +221,18 @@ func (w *worker) makeRoom(key slotKey) error {
 	}
 	if len(s.slots) >= maxWorkerSlots {
 		return w.unload(s.oldest())
+	}
+	return nil
+}
+
+// dropImages unloads what is bound to an earlier snapshot of the same class.
+func (w *worker) dropImages(key slotKey) error {
+	for k := range w.slots.slots {
+		if key.image != 0 && k.class == key.class && k.image != 0 && k.image != key.image {
+			if err := w.unload(k); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

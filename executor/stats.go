@@ -23,6 +23,7 @@ type Stats struct {
 	WorkersRetired uint64 // of these, sent home: idle for long, recycled, too many after Resize, or at Shutdown
 	Retried        uint64 // times that an idempotent call was run again after its worker had died
 	Compiled       uint64 // modules compiled
+	Captured       uint64 // images captured, for startmethod.Snapshot and Warm
 	CacheHits      uint64 // modules whose compiled code was on disk
 	ResultHits     uint64 // calls of Pure functions whose result was known
 

@@ -72,6 +72,9 @@ func (c *core) callsLocked() []*call {
 	}
 	for _, m := range c.modules {
 		calls = m.waiting.appendTo(calls)
+		for _, img := range m.images {
+			calls = img.waiting.appendTo(calls)
+		}
 	}
 	for w := range c.fleet.all {
 		calls = w.tasks.appendTo(calls)

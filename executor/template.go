@@ -20,7 +20,7 @@ const (
 
 // compile compiles a module in a process of its own and returns the entry, or
 // nil when this build cannot hand compiled code to workers.
-func (c *core) compile(m *module) (*codecache.Entry, error) {
+func (c *core) compile(m *module, p *program) (*codecache.Entry, error) {
 	cn, err := c.connect("compile", wire.Hello{Role: wire.RoleTemplate, Data: compileData})
 	if err != nil {
 		return nil, err
@@ -30,7 +30,7 @@ func (c *core) compile(m *module) (*codecache.Entry, error) {
 		return nil, nil //nolint:nilnil // documented above
 	}
 	timer := time.AfterFunc(compileTimeout, cn.p.Kill)
-	entry, err := cn.compile(m)
+	entry, err := cn.compile(m, p)
 	late := !timer.Stop()
 	exit := cn.end(c)
 	if err == nil {
@@ -56,13 +56,8 @@ func (c *core) compile(m *module) (*codecache.Entry, error) {
 }
 
 // compile sends the module and reads the entry back.
-func (cn *conn) compile(m *module) (*codecache.Entry, error) {
-	bytes, err := m.shared()
-	if err != nil {
-		return nil, err
-	}
-	sum := m.source.Sum()
-	if err := cn.load(0, wire.Load{Digest: sum[:], Module: uint64(bytes.Size())}, bytes); err != nil {
+func (cn *conn) compile(m *module, p *program) (*codecache.Entry, error) {
+	if err := cn.load(0, wire.Load{Digest: p.sum[:], Module: uint64(p.bytes.Size())}, p.bytes); err != nil {
 		return nil, err
 	}
 	h, err := cn.r.Next(wire.Limits{{Type: wire.TypeLoaded, Max: wire.MaxControl}, {Type: wire.TypeFail, Max: wire.MaxFail}})
@@ -107,6 +102,25 @@ func (cn *conn) readEntry(size uint64) ([]byte, error) {
 		code = append(code, b...)
 	}
 	return code, nil
+}
+
+// loaded reads the answer to the LOAD of a slot.
+func (cn *conn) loaded(slot uint32, m *module) error {
+	h, err := cn.r.Next(wire.Limits{{Type: wire.TypeLoaded, Max: 0}, {Type: wire.TypeFail, Max: wire.MaxFail}})
+	if err != nil {
+		return err
+	}
+	if h.Slot != slot {
+		return fmt.Errorf("worker answers for slot %d, it was given %d", h.Slot, slot)
+	}
+	if h.Type == wire.TypeFail {
+		err := cn.loadFailure(h, m)
+		if h.Code == wire.KindModule {
+			return answerError{err}
+		}
+		return err
+	}
+	return nil
 }
 
 // loadFailure reads why a process could not load or compile a module.

@@ -27,8 +27,10 @@ func checkGuest(name string, info *wasmbin.Module) error {
 	if ex := info.Export("memory"); ex == nil || ex.Kind != wasmbin.KindMemory {
 		return &ModuleError{Kind: MissingExport, Module: name, Name: "memory", Reason: "a guest exports its linear memory"}
 	}
-	if init := info.Export(guestabi.ExportInit); init != nil && (init.Func == nil || init.Func.String() != "() -> ()") {
-		return &ModuleError{Kind: Invalid, Module: name, Name: guestabi.ExportInit, Reason: "is no function of type () -> ()"}
+	for export, want := range guestabi.OptionalExports {
+		if ex := info.Export(export); ex != nil && (ex.Func == nil || ex.Func.String() != want) {
+			return &ModuleError{Kind: Invalid, Module: name, Name: export, Reason: "is no function of type " + want}
+		}
 	}
 	if len(info.Features) > 0 {
 		return &ModuleError{Kind: Invalid, Module: name, Reason: fmt.Sprintf("needs WebAssembly features beyond 2.0: %v", info.Features)}

@@ -9,15 +9,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
-	"github.com/tetratelabs/wazero/experimental"
 
 	"github.com/sandpool/sandpool/internal/guestabi"
+	"github.com/sandpool/sandpool/internal/snapshot"
 	"github.com/sandpool/sandpool/internal/wasi"
 	"github.com/sandpool/sandpool/internal/wire"
 	"github.com/sandpool/sandpool/serialize"
-	"github.com/sandpool/sandpool/startmethod"
 )
 
 // A call is the one being run: its slot, its bytes and what host functions note
@@ -27,7 +25,7 @@ type call struct {
 	slot   *slot
 	input  []byte
 	output chunks
-	memory *memory // of the instance
+	memory *snapshot.Memory // of the instance
 
 	maxOutput uint64
 	logLeft   uint64   // bytes the guest may still log
@@ -51,19 +49,25 @@ func (s *server) serveCall(h wire.Header, input []byte) error {
 	began := time.Now()
 	c := s.newCall(h.ID, sl, input)
 	s.call = c
-	inst := &instance{memory: newMemory(sl.Memory)}
-	c.memory = inst.memory
+	inst := s.take(sl)
+	if inst == nil {
+		inst = s.newInstance(sl)
+	}
+	c.memory, c.system.State = inst.memory, inst.streams
+	inst.memory.ResetPeak()
+	f := s.runGuarded(inst, h, c)
 	var err error
-	if f := s.runGuarded(inst, h, c); f != nil {
+	if f != nil {
 		err = s.answerFailure(h, f.withStderr(c))
 	} else {
 		err = s.out.Write(wire.Header{
 			Type: wire.TypeResult, ID: h.ID, Slot: h.Slot,
-			Code: uint32(c.memory.peak / wasmPage), Time: int64(time.Since(began)),
+			Code: uint32(c.memory.Peak() / wasmPage), Time: int64(time.Since(began)),
 		}, c.output.parts...)
 	}
+	inst.streams = c.system.State
+	s.keep(inst, sl, f)
 	s.call = nil
-	inst.close()
 	s.heap.collect()
 	return err
 }
@@ -84,91 +88,53 @@ func (s *server) readInput(n int) ([]byte, error) {
 
 // lives notes that the guest runs on: a memory.grow that was refused before is
 // not what ends it.
-func (c *call) lives() { c.memory.refused = 0 }
+func (c *call) lives() { c.memory.Lives() }
 
 func (s *server) newCall(id uint64, sl *slot, input []byte) *call {
 	c := &call{id: id, slot: sl, input: input, maxOutput: sl.Output, logLeft: sl.LogBytes}
 	c.stdout = &lines{s: s, stream: wire.StreamStdout}
 	c.stderr = &lines{s: s, stream: wire.StreamStderr}
 	c.system = newSystem(c.stdout, c.stderr)
+	if sl.Seed != 0 {
+		c.system.Random = seeded(sl.Seed, streamGuest)
+	}
 	return c
 }
 
-// runGuarded runs a call and flushes what the guest printed. A panic of the
-// engine outside guest code is the worker's failure, told to the host before the
-// worker exits.
-func (s *server) runGuarded(inst *instance, h wire.Header, c *call) (f *failure) {
+// runGuarded runs a call and flushes what the guest printed.
+func (s *server) runGuarded(inst *instance, h wire.Header, c *call) *failure {
+	return c.guard(func() (f *failure) {
+		if !inst.ready {
+			f = s.instantiate(inst, c)
+		}
+		if f == nil {
+			f = inst.resume(c)
+		}
+		if f == nil {
+			f = s.runIn(inst, h, c)
+		}
+		c.stdout.flush()
+		c.stderr.flush()
+		return f
+	})
+}
+
+// guard runs what may run a guest. A panic of the engine outside guest code is the
+// worker's failure, told to the host before the worker exits.
+func (c *call) guard(run func() *failure) (f *failure) {
 	defer func() {
 		p := recover()
 		if p == errAbort { //nolint:errorlint // the very value that host functions panic with
 			f = c.abort
-		} else if p != nil && c.memory.refused > 0 {
+		} else if p != nil && c.memory.Refused() > 0 {
 			// The engine does not expect the first pages to be refused.
-			f = limitFailure(guestabi.LimitMemory, c.memory.limit, c.memory.refused)
+			f = limitFailure(guestabi.LimitMemory, c.memory.Limit(), c.memory.Refused())
 		} else if p != nil {
 			f = internalFailure(fmt.Errorf("engine panicked: %v", p))
 		}
 		c.blame(f)
 	}()
-	f = s.instantiate(inst, c)
-	if f == nil {
-		f = s.runIn(inst, h, c)
-	}
-	c.stdout.flush()
-	c.stderr.flush()
-	return f
-}
-
-// An instance is a module instantiated for one call.
-type instance struct {
-	module  api.Module     // nil until that has succeeded
-	runtime wazero.Runtime // its own under Fresh, else nil
-	memory  *memory
-}
-
-func (i *instance) close() {
-	ctx := context.Background()
-	if i.module != nil {
-		_ = i.module.Close(ctx)
-	}
-	if i.runtime != nil {
-		_ = i.runtime.Close(ctx)
-	}
-	i.memory.Free()
-}
-
-// instantiate makes and initialises an instance as the slot's start method says.
-// Whatever comes of it, the instance is to be closed.
-func (s *server) instantiate(inst *instance, c *call) *failure {
-	m := c.slot.module
-	runtime, compiled := s.runtime, m.compiled
-	if c.slot.Method == string(startmethod.Fresh) {
-		runtime = s.newRuntime(nil)
-		inst.runtime = runtime
-		var f *failure
-		if compiled, f = compileIn(runtime, m.bytes); f != nil {
-			return f
-		}
-	}
-	ctx := experimental.WithMemoryAllocator(context.Background(), inst.memory)
-	mod, err := runtime.InstantiateModule(ctx, compiled, c.config())
-	if err != nil {
-		return c.classify(err)
-	}
-	inst.module = mod
-	if init := mod.ExportedFunction(guestabi.ExportInit); init != nil {
-		if _, err := init.Call(ctx); err != nil {
-			return c.classify(err)
-		}
-	}
-	return s.initialize(inst, c)
-}
-
-// config is that of an instance. What the guest sees of the world is in c.system.
-func (c *call) config() wazero.ModuleConfig {
-	return wazero.NewModuleConfig().
-		WithName(""). // an instance per call: names would collide
-		WithStartFunctions()
+	return run()
 }
 
 // runIn runs the call in an instance.
@@ -189,20 +155,7 @@ func (s *server) runIn(inst *instance, h wire.Header, c *call) *failure {
 	if f != nil {
 		return f
 	}
-	return s.invoke(inst, c, index, h.Code)
-}
-
-// invoke runs one registered function on the call's input.
-func (s *server) invoke(inst *instance, c *call, index, codecs uint32) *failure {
-	run := inst.module.ExportedFunction(guestabi.ExportCall)
-	results, err := run.Call(context.Background(), uint64(index), uint64(uint32(len(c.input))), uint64(codecs))
-	if err != nil {
-		return c.classify(err)
-	}
-	if c.failed == nil && api.DecodeU32(results[0]) != 0 {
-		return guestFailure(guestabi.CodeError, "the function failed without a reason", "")
-	}
-	return c.failed
+	return inst.call(c, index, h.Code)
 }
 
 // describe calls the guest's describe function, keeps what it learns and returns

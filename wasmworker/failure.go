@@ -84,9 +84,9 @@ func (c *call) classify(err error) *failure {
 		return c.abort
 	}
 	f := c.classifyGuest(err)
-	if f.kind == wire.KindGuest && f.Guest == guestabi.CodeTrap && c.memory.refused > 0 {
+	if f.kind == wire.KindGuest && f.Guest == guestabi.CodeTrap && c.memory.Refused() > 0 {
 		// The guest was told −1 and did not survive it.
-		f = limitFailure(guestabi.LimitMemory, c.memory.limit, c.memory.refused)
+		f = limitFailure(guestabi.LimitMemory, c.memory.Limit(), c.memory.Refused())
 	}
 	return f
 }

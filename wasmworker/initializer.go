@@ -23,17 +23,22 @@ func (s *server) initialize(inst *instance, c *call) *failure {
 	}
 	input := c.input
 	c.input = l.InitInput
-	if f := s.invoke(inst, c, index, l.InitCodec); f != nil {
+	if f := inst.call(c, index, l.InitCodec); f != nil {
 		return f
 	}
 	c.stdout.flush() // or its last line and the call's first would be one
 	c.stderr.flush()
+	c.forgetOutput(s)
+	c.input, c.initializing = input, false
+	return nil
+}
+
+// forgetOutput drops what a function has left that was not called for its output.
+func (c *call) forgetOutput(s *server) {
 	dropped := c.output.size
-	c.input, c.output, c.answer = input, chunks{}, nil
-	c.initializing = false
+	c.input, c.output, c.answer = nil, chunks{}, nil
 	c.lives()
 	s.heap.note(int(dropped))
-	return nil
 }
 
 // blame says whose failure f is. What went wrong in the worker itself is nobody's.

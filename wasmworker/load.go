@@ -11,6 +11,7 @@ import (
 
 	"github.com/sandpool/sandpool/internal/guestabi"
 	"github.com/sandpool/sandpool/internal/shm"
+	"github.com/sandpool/sandpool/internal/snapshot"
 	"github.com/sandpool/sandpool/internal/wire"
 	"github.com/sandpool/sandpool/serialize"
 	"github.com/sandpool/sandpool/startmethod"
@@ -22,6 +23,7 @@ type module struct {
 	bytes    []byte                // kept for Fresh, which compiles at every call
 	compiled wazero.CompiledModule // nil until a slot needs it
 	index    map[string]uint32     // functions by name; nil until an instance was described
+	base     *snapshot.Image       // what memory starts as, where the host has taken it out of the module
 	slots    int                   // slots bound to it; the last one frees it
 }
 
@@ -30,6 +32,8 @@ type slot struct {
 	wire.Load
 
 	module *module
+	image  *image // what instances start as; nil when they are initialised one by one
+	warm   *warm  // the instance that its calls share; nil unless it is startmethod.Warm
 }
 
 // maxSlots bounds the table that a host fills.
@@ -44,10 +48,10 @@ func (s *server) load(h wire.Header) error {
 	}
 	blobs, err := s.receive(l)
 	if err != nil {
-		return fmt.Errorf("receive module: %w", err)
+		return fmt.Errorf("receive module: %w", err) // and exit, with what has come
 	}
-	defer blobs.release()
-	if s.role == wire.RoleTemplate {
+	defer blobs.close()
+	if s.role == wire.RoleTemplate && l.Method == "" {
 		return s.compileOnly(h, blobs.module)
 	}
 	if f := s.bind(h.Slot, l, blobs); f != nil {
@@ -66,7 +70,8 @@ func (s *server) bind(number uint32, l wire.Load, blobs *blobs) *failure {
 		if sum := sha256.Sum256(blobs.module); string(sum[:]) != string(l.Digest) {
 			return internalFailure(errors.New("module's bytes do not match its digest"))
 		}
-		m = &module{digest: string(l.Digest), bytes: blobs.module}
+		m = &module{digest: string(l.Digest), bytes: blobs.module, base: blobs.base}
+		blobs.base = nil
 	}
 	if l.Method != string(startmethod.Fresh) && m.compiled == nil {
 		compiled, f := s.compile(m.bytes, l.EntryName, blobs.entry)
@@ -75,9 +80,13 @@ func (s *server) bind(number uint32, l wire.Load, blobs *blobs) *failure {
 		}
 		m.compiled = compiled
 	}
+	sl := &slot{Load: l, module: m}
+	if err := s.bindImage(sl, blobs); err != nil {
+		return internalFailure(err)
+	}
 	s.modules[m.digest] = m
 	m.slots++
-	s.slots[number] = &slot{Load: l, module: m}
+	s.slots[number] = sl
 	return nil
 }
 
@@ -89,6 +98,7 @@ func (s *server) unload(number uint32) {
 		return
 	}
 	delete(s.slots, number)
+	s.unbindImage(sl)
 	m := sl.module
 	if m.slots--; m.slots > 0 {
 		return
@@ -96,6 +106,9 @@ func (s *server) unload(number uint32) {
 	delete(s.modules, m.digest)
 	if m.compiled != nil {
 		_ = m.compiled.Close(context.Background()) // frees code; nothing can fail
+	}
+	if m.base != nil {
+		_ = m.base.Close()
 	}
 }
 
@@ -154,9 +167,21 @@ func (s *server) compileOnly(h wire.Header, bytes []byte) error {
 
 // blobs are what came along with a LOAD.
 type blobs struct {
-	module  []byte // on the heap: the runtime keeps parts of it
-	entry   []byte // valid until release
+	module  []byte          // on the heap: the runtime keeps parts of it
+	entry   []byte          // valid until release
+	base    *snapshot.Image // nil once somebody has taken it over
+	image   *snapshot.Image // likewise
 	release func()
+}
+
+// close releases what nobody has taken over.
+func (b *blobs) close() {
+	b.release()
+	for _, i := range []*snapshot.Image{b.base, b.image} {
+		if i != nil {
+			_ = i.Close()
+		}
+	}
 }
 
 // receive takes a LOAD's blobs from the descriptor channel or the pipe.
@@ -177,7 +202,32 @@ func (s *server) receive(l wire.Load) (*blobs, error) {
 	default:
 		b.entry, b.release, err = s.receiveShared(l.Entry)
 	}
+	if err == nil && l.Base > 0 {
+		b.base, err = s.receiveImage(l.Base, l.Inline)
+	}
+	if err == nil && l.ImageSent && l.Image != nil {
+		b.image, err = s.receiveImage(l.Image.Size, l.Inline)
+	}
 	return b, err
+}
+
+// receiveImage takes over what memories start as.
+func (s *server) receiveImage(size uint64, inline bool) (*snapshot.Image, error) {
+	if size >= 1<<32 {
+		return nil, fmt.Errorf("an image of %d bytes", size)
+	}
+	if inline {
+		data, err := s.readBlob(size)
+		if err != nil {
+			return nil, err
+		}
+		return snapshot.NewImage(data), nil
+	}
+	f, err := s.in.ReceiveBlob()
+	if err != nil {
+		return nil, err
+	}
+	return snapshot.MapImage(f, size)
 }
 
 func (s *server) receiveModule(l wire.Load) ([]byte, error) {

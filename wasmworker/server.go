@@ -13,6 +13,7 @@ import (
 	"github.com/sandpool/sandpool/internal/engine"
 	"github.com/sandpool/sandpool/internal/proc"
 	"github.com/sandpool/sandpool/internal/sandbox"
+	"github.com/sandpool/sandpool/internal/snapshot"
 	"github.com/sandpool/sandpool/internal/wire"
 )
 
@@ -30,6 +31,11 @@ type server struct {
 	runtime wazero.Runtime
 	modules map[string]*module // by digest
 	slots   map[uint32]*slot
+	images  map[uint64]*image // by number
+	warm    map[uint64]*warm  // by class
+	clock   uint64            // counts uses of kept instances
+	kept    uint64            // bytes that their memories hold
+	pages   *snapshot.Pages   // nil where the system does not tell which were written to
 	heap    heapWatch
 
 	call    *call   // the call being run; nil between calls
@@ -46,6 +52,7 @@ var idleLimits = wire.Limits{
 	{Type: wire.TypeLoad, Max: wire.MaxLoad},
 	{Type: wire.TypeUnload, Max: 0},
 	{Type: wire.TypeCollect, Max: 0},
+	{Type: wire.TypeCapture, Max: wire.MaxLoad},
 }
 
 // handshake reads HELLO, sandboxes the process and answers READY.
@@ -57,6 +64,8 @@ func handshake(in *proc.Inherited, calls *ledger, out *replies) (*server, error)
 		calls:   calls,
 		modules: make(map[string]*module),
 		slots:   make(map[uint32]*slot),
+		images:  make(map[uint64]*image),
+		warm:    make(map[uint64]*warm),
 	}
 	h, err := s.r.Next(wire.Limits{{Type: wire.TypeHello, Max: wire.MaxControl}})
 	if err != nil {
@@ -70,7 +79,11 @@ func handshake(in *proc.Inherited, calls *ledger, out *replies) (*server, error)
 		return nil, fmt.Errorf("handshake: host has engine %s, this worker %s: build both from the same source", hello.Engine, engine.Version())
 	}
 	s.role = hello.Role
-	report := sandbox.Apply(sandbox.Config{Keep: in.Files(), Data: hello.Data})
+	keep := in.Files()
+	if s.pages, err = snapshot.OpenPages(); err == nil { // else images are copied as a whole
+		keep = append(keep, s.pages.File())
+	}
+	report := sandbox.Apply(sandbox.Config{Keep: keep, Data: hello.Data, FileSize: hello.Image})
 	if s.role == wire.RoleTemplate {
 		guardMemory(hello.Data)
 	}
@@ -113,6 +126,8 @@ func (s *server) serve() error {
 			err = s.takeCall(h)
 		case wire.TypeCollect:
 			err = s.giveBack()
+		case wire.TypeCapture:
+			err = s.capture(h)
 		}
 		if err != nil {
 			return err

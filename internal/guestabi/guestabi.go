@@ -9,6 +9,7 @@ const (
 	ExportCall     = "sandpool_v1_call"
 	ExportDescribe = "sandpool_v1_describe"
 	ExportInit     = "_initialize"
+	ExportRestored = "sandpool_v1_restored" // optional
 	WASI           = "wasi_snapshot_preview1"
 )
 

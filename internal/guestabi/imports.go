@@ -21,6 +21,12 @@ var Exports = map[string]string{
 	ExportDescribe: "() -> (i32)",
 }
 
+// OptionalExports are those that a guest may have besides, with their types.
+var OptionalExports = map[string]string{
+	ExportInit:     "() -> ()",
+	ExportRestored: "(i64) -> ()",
+}
+
 // wasi is WASI preview 1 as the engine offers it.
 var wasi = map[string]string{
 	"args_get":                "(i32, i32) -> (i32)",

@@ -11,7 +11,7 @@ import (
 const (
 	Descriptors = "fds"          // every inherited descriptor but the worker's own pipes is closed
 	Environment = "env"          // the environment is empty
-	Rlimits     = "rlimits"      // no core dumps, no file writes, few descriptors, no locked memory, no message queues
+	Rlimits     = "rlimits"      // no core dumps, no file writes beyond a bound, few descriptors, no locked memory, no message queues
 	Memory      = "memory"       // RLIMIT_DATA refuses new private mappings beyond a bound; what a runtime had reserved before is not counted
 	NotDumpable = "not_dumpable" // unprivileged processes can neither trace the worker nor read its memory
 	NoNewPrivs  = "no_new_privs" // no later exec can gain rights
@@ -20,8 +20,9 @@ const (
 
 // A Config says what to keep.
 type Config struct {
-	Keep []*os.File // descriptors that stay open besides standard input, output and error
-	Data uint64     // bytes of private memory that may be added to what the process has now; 0 means no bound
+	Keep     []*os.File // descriptors that stay open besides standard input, output and error
+	FileSize uint64     // bytes up to which files can be written; 0 means none at all
+	Data     uint64     // bytes of private memory that may be added to what the process has now; 0 means no bound
 }
 
 // A Report says what Apply achieved.

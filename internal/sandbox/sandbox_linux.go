@@ -12,12 +12,12 @@ import (
 )
 
 // maxFiles is RLIMIT_NOFILE of a worker: its pipes, the descriptors of blobs on
-// their way and what the Go runtime holds.
-const maxFiles = 64
+// their way, of the images that it holds, and what the Go runtime has.
+const maxFiles = 512
 
 func apply(c Config, r *Report) {
 	r.add(Descriptors, closeOthers(c.Keep))
-	r.add(Rlimits, setRlimits())
+	r.add(Rlimits, setRlimits(c.FileSize))
 	if c.Data > 0 {
 		r.add(Memory, limitData(c.Data))
 	}
@@ -58,13 +58,13 @@ func closeOthers(keep []*os.File) error {
 	return nil
 }
 
-func setRlimits() error {
+func setRlimits(fileSize uint64) error {
 	limits := []struct {
 		resource int
 		max      uint64
 	}{
 		{unix.RLIMIT_CORE, 0},
-		{unix.RLIMIT_FSIZE, 0},
+		{unix.RLIMIT_FSIZE, fileSize},
 		{unix.RLIMIT_NOFILE, maxFiles},
 		{unix.RLIMIT_MEMLOCK, 0},
 		{unix.RLIMIT_MSGQUEUE, 0},

@@ -1,0 +1,223 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sandpool/sandpool/internal/quote"
+	"github.com/sandpool/sandpool/internal/shm"
+	"github.com/sandpool/sandpool/internal/wire"
+	"github.com/sandpool/sandpool/startmethod"
+)
+
+// What the capture of an image may take: as long as a call may, since that is what
+// init would be part of otherwise, within these bounds.
+const (
+	minCaptureTimeout = 10 * time.Second
+	maxCaptureTimeout = 60 * time.Second
+)
+
+// A verdictError says why instances of a module cannot have an image: capturing it
+// again would come to the same.
+type verdictError struct {
+	reason string
+	err    error // nil when reason says all
+}
+
+func (e *verdictError) Error() string {
+	if e.err == nil {
+		return e.reason
+	}
+	return e.reason + ": " + quote.Line(e.err.Error())
+}
+
+func (e *verdictError) Unwrap() error { return e.err }
+
+func isVerdict(err error) bool {
+	_, ok := errors.AsType[*verdictError](err)
+	return ok
+}
+
+// take captures an image in a process of its own.
+func (c *core) take(m *module, img *image, t target) (*snapshot, error) {
+	if !c.needed(img) { // else it could wait for a capture that waits for it
+		select {
+		case c.compiles <- struct{}{}:
+			defer func() { <-c.compiles }()
+		case <-c.quit:
+			return nil, ErrShutdown
+		}
+	}
+	l := t.limits
+	data := baseData + 2*uint64(l.Memory) + uint64(l.Input) + uint64(l.Output) // the self-test has an instance of its own
+	if m.entry == nil {
+		data = max(data, compileData)
+	}
+	cn, err := c.connect("capture", wire.Hello{Role: wire.RoleTemplate, Data: data, Image: uint64(l.Memory)})
+	if err != nil {
+		return nil, err
+	}
+	draft, err := shm.NewDraft("sandpool-image", l.Memory)
+	if err != nil {
+		cn.end(c)
+		return nil, err
+	}
+	timeout := captureTimeout(l.Wall)
+	timer := time.AfterFunc(timeout, cn.p.Kill)
+	meta, err := c.captureIn(cn, m, img, t, draft)
+	late := !timer.Stop()
+	exit := cn.end(c) // before the seal: it may have the file mapped
+	if err == nil {
+		return newSnapshot(draft, meta)
+	}
+	_ = draft.Close()
+	answer, answered := errors.AsType[answerError](err)
+	switch {
+	case closedAlready(c.quit):
+		return nil, ErrShutdown
+	case answered:
+		return nil, &verdictError{"capturing its image failed", answer.err}
+	case late:
+		return nil, &verdictError{reason: fmt.Sprintf("capturing its image takes more than %v", timeout)}
+	case isEnd(err):
+		return nil, &verdictError{"the process that captures its image died", &StartError{Stage: "capture", Stderr: exit.Stderr, Err: exitReason(exit)}}
+	default:
+		return nil, err
+	}
+}
+
+func captureTimeout(wall time.Duration) time.Duration {
+	if wall <= 0 {
+		return maxCaptureTimeout
+	}
+	return min(max(wall, minCaptureTimeout), maxCaptureTimeout)
+}
+
+func newSnapshot(draft *shm.Draft, meta wire.Image) (*snapshot, error) {
+	bytes, err := draft.Seal(int64(meta.Size))
+	if err != nil {
+		return nil, err
+	}
+	return &snapshot{bytes: bytes, meta: meta}, nil
+}
+
+// captureIn loads the module into the template and has it captured.
+func (c *core) captureIn(cn *conn, m *module, img *image, t target, draft *shm.Draft) (meta wire.Image, err error) {
+	cl := newCall(t, nil)
+	cl.core, cl.module, cl.captures, cl.values = c, m, img, context.Background()
+	w := &worker{core: c, conn: cn, wake: make(chan struct{}, 1)} // of no fleet: it only serves host functions
+	defer func() {
+		var end context.CancelCauseFunc
+		c.update(func() { end, cl.endHost = cl.endHost, nil })
+		if end != nil {
+			end(errCallOver)
+		}
+	}()
+	if err := c.loadTemplate(cn, cl); err != nil {
+		return meta, err
+	}
+	request := wire.Capture{WarmUp: c.setup.calls(), Inline: cn.inline || draft.File() == nil}
+	b, err := wire.Marshal(request)
+	if err != nil {
+		return meta, err
+	}
+	if !request.Inline {
+		if err := cn.p.SendFile(draft.File()); err != nil {
+			return meta, err
+		}
+	}
+	if err := cn.w.Write(wire.Header{Type: wire.TypeCapture, ID: 1, Slot: templateSlot}, b); err != nil {
+		return meta, err
+	}
+	cl.seq = 1
+	return w.captured(cl, draft)
+}
+
+// templateSlot is the slot that a template's module is bound to.
+const templateSlot = 1
+
+// loadTemplate binds the module to the slot.
+func (c *core) loadTemplate(cn *conn, cl *call) error {
+	p, m := cl.module.program, cl.module
+	l := loadOf(cl.target, c.setup.init)
+	l.Method = string(startmethod.Precompiled)
+	l.Digest, l.Layout, l.Module = p.sum[:], p.layout, uint64(p.bytes.Size())
+	blobs := []*shm.Blob{p.bytes}
+	if m.entry != nil {
+		l.Entry, l.EntryName = uint64(m.entry.Size()), m.entryName
+		blobs = append(blobs, m.entry)
+	}
+	if p.base != nil {
+		l.Base = uint64(p.base.Size())
+		blobs = append(blobs, p.base)
+	}
+	if err := cn.load(templateSlot, l, blobs...); err != nil {
+		return err
+	}
+	return cn.loaded(templateSlot, m)
+}
+
+// captured serves the template until it has captured the image.
+func (w *worker) captured(cl *call, draft *shm.Draft) (meta wire.Image, err error) {
+	limits := wire.Limits{
+		{Type: wire.TypeCaptured, Max: wire.MaxControl},
+		{Type: wire.TypeImage, Max: wire.MaxChunk},
+		{Type: wire.TypeFail, Max: wire.MaxFail},
+		{Type: wire.TypeHostCall, Max: max(wire.MaxLogLine, uint32(cl.target.limits.Output))},
+	}
+	logs := guestLog{call: cl, worker: w}
+	for {
+		h, err := w.conn.r.Next(limits)
+		if err != nil {
+			return meta, err
+		}
+		switch h.Type { //nolint:exhaustive // Next lets only these through
+		case wire.TypeHostCall:
+			if err := w.hostCall(cl, h, &logs); err != nil {
+				return meta, err
+			}
+		case wire.TypeImage:
+			b, err := w.conn.r.Payload(nil)
+			if err != nil {
+				return meta, err
+			}
+			if _, err := draft.WriteAt(b, int64(h.Code)*wire.ImagePage); err != nil {
+				return meta, err
+			}
+		case wire.TypeCaptured:
+			return w.conn.capturedImage(cl)
+		default:
+			return meta, w.failure(h, cl)
+		}
+	}
+}
+
+// capturedImage reads a CAPTURED and checks what it says: the process that wrote it
+// has run the guest.
+func (cn *conn) capturedImage(cl *call) (meta wire.Image, err error) {
+	var got wire.Captured
+	b, err := cn.r.Payload(nil)
+	if err == nil {
+		err = wire.Unmarshal(b, &got)
+	}
+	if err != nil {
+		return meta, err
+	}
+	if got.Unfit != "" {
+		return meta, answerError{errors.New(quote.Line(got.Unfit))}
+	}
+	meta = got.Image
+	layout := cl.module.program.layout
+	switch {
+	case meta.Size > uint64(cl.target.limits.Memory) || meta.Size%(64<<10) != 0:
+		return meta, fmt.Errorf("template captured %d bytes", meta.Size)
+	case len(meta.Globals) != layout.Globals:
+		return meta, fmt.Errorf("template captured %d globals of %d", len(meta.Globals), layout.Globals)
+	case len(meta.Random) > wire.MaxRandom:
+		return meta, fmt.Errorf("template found %d generators", len(meta.Random))
+	}
+	meta.Number = cl.core.numbers.Add(1)
+	return meta, nil
+}
