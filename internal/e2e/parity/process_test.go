@@ -228,7 +228,9 @@ func TestB8_startMethodOptions(t *testing.T) {
 		return f.Usage().StartMethod
 	}
 	ex := newExecutor(t, executor.Options{})
-	require.Equal(t, startmethod.Default, used(ex, echo))
+	method, err := startmethod.Default()
+	require.NoError(t, err)
+	require.Equal(t, method, used(ex, echo))
 	for _, method := range startmethod.Methods() {
 		require.True(t, method.Valid())
 		require.Equal(t, method, used(newExecutor(t, executor.Options{StartMethod: method}), echo), "the executor's")
