@@ -264,7 +264,7 @@ func TestInitializer(t *testing.T) {
 	m := fixture(t)
 	value := executor.Func[struct{}, setup]{Module: m, Name: "setupvalue"}
 	ex := newExecutor(t, executor.Options{Workers: 1, Initializer: executor.Initializer{Name: "setup", Input: "ready"}})
-	for _, method := range []startmethod.Method{startmethod.Fresh, startmethod.Default} {
+	for _, method := range []startmethod.Method{startmethod.Fresh, startmethod.Precompiled, startmethod.LokyInitMain, ""} {
 		fn := value
 		fn.StartMethod = method
 		for range 2 {

@@ -89,7 +89,6 @@ func (f Func[In, Out]) resolve(o *Options) (target, error) {
 	t := target{
 		module: f.Module,
 		name:   f.Name,
-		method: cmp.Or(f.StartMethod, o.StartMethod),
 		limits: f.Limits.withDefaults(o.Limits),
 		codecs: codecNumber[In]() | codecNumber[Out]()<<8,
 		seed:   f.Grants.Seed,
@@ -101,9 +100,11 @@ func (f Func[In, Out]) resolve(o *Options) (target, error) {
 	if err := guestabi.CheckName(f.Name); err != nil {
 		return t, &OptionError{"Func.Name", err.Error()}
 	}
-	if !t.method.Valid() {
-		return t, &OptionError{"Func.StartMethod", "unknown start method " + strconv.Quote(string(t.method))}
+	method, err := o.resolveMethod("Func.StartMethod", cmp.Or(f.StartMethod, o.StartMethod))
+	if err != nil {
+		return t, err
 	}
+	t.method = method
 	if len(f.Tenant) > maxTenant {
 		return t, &OptionError{"Func.Tenant", fmt.Sprintf("%d bytes are more than %d", len(f.Tenant), maxTenant)}
 	}

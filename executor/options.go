@@ -119,7 +119,7 @@ type Options struct {
 	Standby int
 
 	// StartMethod is how calls get their instance unless their Func says. Empty
-	// means startmethod.Default.
+	// means what [startmethod.Default] returns when the executor is made.
 	StartMethod startmethod.Method
 
 	// TenantPending is the most calls of one tenant that wait for a worker at a time,

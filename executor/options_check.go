@@ -43,7 +43,7 @@ const (
 func (o Options) withDefaults() Options {
 	o.Env = slices.Clone(o.Env)
 	o.Workers = cmp.Or(o.Workers, CPUCount())
-	o.StartMethod = cmp.Or(o.StartMethod, startmethod.Default)
+	o.StartMethod, _ = o.startMethod()
 	o.Limits = o.Limits.withDefaults(defaultLimits)
 	o.Batch = cmp.Or(o.Batch, defaultBatch)
 	o.CallsPerWorker = orOff(o.CallsPerWorker, defaultCalls)
@@ -97,8 +97,8 @@ func (o Options) validate() error {
 	if _, err := cpuCount(); err != nil && o.Workers == 0 {
 		errs = append(errs, err)
 	}
-	if o.StartMethod != "" && !o.StartMethod.Valid() {
-		wrong("StartMethod", "unknown start method %s", strconv.Quote(string(o.StartMethod)))
+	if _, err := o.startMethod(); err != nil {
+		errs = append(errs, err)
 	}
 	if o.GrowthCheck < 0 {
 		wrong("GrowthCheck", "%v is negative", o.GrowthCheck)
@@ -126,6 +126,33 @@ func (o Options) validate() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// startMethod returns the method of calls whose Func names none, as a worker
+// knows it, or an *OptionError.
+func (o Options) startMethod() (startmethod.Method, error) {
+	if o.StartMethod != "" {
+		return o.resolveMethod("Options.StartMethod", o.StartMethod)
+	}
+	m, err := startmethod.Default()
+	if err != nil {
+		return m, &OptionError{startmethod.Variable, err.Error()}
+	}
+	return o.resolveMethod("Options.StartMethod", m)
+}
+
+// resolveMethod returns the method that m, the value of an option, stands for.
+func (o Options) resolveMethod(option string, m startmethod.Method) (startmethod.Method, error) {
+	if !m.Valid() {
+		return m, &OptionError{option, "unknown start method " + strconv.Quote(string(m))}
+	}
+	if m != startmethod.LokyInitMain {
+		return m, nil
+	}
+	if o.Initializer.Name == "" {
+		return startmethod.Precompiled, &OptionError{"Options.Initializer", "start method " + string(m) + " needs an initializer"}
+	}
+	return startmethod.Precompiled, nil
 }
 
 // A number is an option that counts something; 0 is always allowed.

@@ -260,14 +260,15 @@ func TestSubmit_badFunc(t *testing.T) {
 	ex := newExecutor(t, executor.Options{Limits: executor.Limits{Wall: time.Minute}})
 	echo := echoFunc(t)
 	for name, change := range map[string]func(f *raw){
-		"Func.Module":        func(f *raw) { f.Module = nil },
-		"Func.Name":          func(f *raw) { f.Name = "" },
-		"Func.StartMethod":   func(f *raw) { f.StartMethod = "sideways" },
-		"Func.Limits.Wall":   func(f *raw) { f.Limits.Wall = time.Hour },
-		"Func.Limits.Memory": func(f *raw) { f.Limits.Memory = -1 },
-		"Func.Limits.Input":  func(f *raw) { f.Limits.Input = 2 << 30 },
-		"Func.Limits.Output": func(f *raw) { f.Limits.Output = 2 << 30 },
-		"Func.Limits.Log":    func(f *raw) { f.Limits.Log = 2 << 30 },
+		"Func.Module":         func(f *raw) { f.Module = nil },
+		"Func.Name":           func(f *raw) { f.Name = "" },
+		"Func.StartMethod":    func(f *raw) { f.StartMethod = "sideways" },
+		"Options.Initializer": func(f *raw) { f.StartMethod = "loky_init_main" },
+		"Func.Limits.Wall":    func(f *raw) { f.Limits.Wall = time.Hour },
+		"Func.Limits.Memory":  func(f *raw) { f.Limits.Memory = -1 },
+		"Func.Limits.Input":   func(f *raw) { f.Limits.Input = 2 << 30 },
+		"Func.Limits.Output":  func(f *raw) { f.Limits.Output = 2 << 30 },
+		"Func.Limits.Log":     func(f *raw) { f.Limits.Log = 2 << 30 },
 	} {
 		fn := echo
 		change(&fn)

@@ -38,7 +38,7 @@ func (g *settings) add(cmd *cobra.Command) {
 	f.SortFlags = false
 	f.DurationVar(&g.timeout, "timeout", g.timeout, "wall `time` of a call, such as 300ms or 2m; 0 for no limit")
 	f.Var(&g.memory, "memory", "most linear memory of a call, such as 64MiB; 0 for what the format allows")
-	f.Var(&g.method, "start-method", "how a call gets its instance: "+methodNames()+" (default "+string(startmethod.Default)+")")
+	f.Var(&g.method, "start-method", "how a call gets its instance: "+methodNames()+", or loky's name for one (default "+defaultMethod()+"; the variable "+startmethod.Variable+" has another)")
 	f.Var(&g.digest, "digest", "refuse a module whose digest is another, in the form sha256:…")
 	f.StringVar(&g.cacheDir, "cache-dir", "", "private `directory` that keeps compiled modules, or none (default: sandpool in the user's cache)")
 	f.Var(&g.level, "log", "least level of guest logs to show: debug, info, warn, error or off; what guests print counts as info")
@@ -132,7 +132,7 @@ func flagError(err error) error {
 	if !ok {
 		return err
 	}
-	names := map[string]string{"Options.Workers": "--workers", "Options.StartMethod": "--start-method", "Func.Name": "FUNC"}
+	names := map[string]string{"Options.Workers": "--workers", "Options.StartMethod": "--start-method", "Options.Initializer": "--start-method", "Func.Name": "FUNC"}
 	if name, ok := names[e.Option]; ok {
 		return usagef("%s: %s", name, e.Reason)
 	}
@@ -189,6 +189,13 @@ func methodNames() string {
 		names = append(names, string(m))
 	}
 	return strings.Join(names, ", ")
+}
+
+// defaultMethod is what counts without the flag. A variable that is wrong is
+// reported by the executor.
+func defaultMethod() string {
+	m, _ := startmethod.Default()
+	return string(m)
 }
 
 // A digest is a flag's module digest, empty for none.

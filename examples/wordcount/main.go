@@ -81,7 +81,8 @@ func parseFlags(args []string, stderr io.Writer) (flags, error) {
 	set.StringVar(&f.module, "module", filepath.Join("build", "wordcount.wasm"), "the guest, a WebAssembly `file`")
 	set.IntVar(&f.options.Workers, "workers", 0, "run at most this many worker `processes` (default: one for each CPU)")
 	set.IntVar(&f.top, "top", 20, "print this `number` of words")
-	set.Func("start-method", fmt.Sprintf("how a call gets its instance: a `method` of %v (default %s)", startmethod.Methods(), startmethod.Default), func(name string) (err error) {
+	method, _ := startmethod.Default() // the executor reports a variable that is wrong
+	set.Func("start-method", fmt.Sprintf("how a call gets its instance: a `method` of %v (default %s)", startmethod.Methods(), method), func(name string) (err error) {
 		f.options.StartMethod, err = startmethod.Parse(name)
 		return err
 	})

@@ -220,22 +220,17 @@ func TestB7_treeKilled(t *testing.T) {
 func TestB8_startMethodOptions(t *testing.T) {
 	t.Parallel()
 	echo := echoFunc(t)
-	used := func(ex *executor.Executor, fn raw) startmethod.Method {
-		t.Helper()
-		f := executor.Submit(t.Context(), ex, fn, nil)
-		_, err := wait(t, f)
-		require.NoError(t, err)
-		return f.Usage().StartMethod
-	}
 	ex := newExecutor(t, executor.Options{})
-	require.Equal(t, startmethod.Default, used(ex, echo))
+	method, err := startmethod.Default()
+	require.NoError(t, err)
+	require.Equal(t, method, usedMethod(t, ex, echo))
 	for _, method := range startmethod.Methods() {
 		require.True(t, method.Valid())
-		require.Equal(t, method, used(newExecutor(t, executor.Options{StartMethod: method}), echo), "the executor's")
+		require.Equal(t, method, usedMethod(t, newExecutor(t, executor.Options{StartMethod: method}), echo), "the executor's")
 		fn := echo
 		fn.StartMethod = method
 		for _, other := range startmethod.Methods() {
-			require.Equal(t, method, used(newExecutor(t, executor.Options{StartMethod: other}), fn), "the function's goes first")
+			require.Equal(t, method, usedMethod(t, newExecutor(t, executor.Options{StartMethod: other}), fn), "the function's goes first")
 		}
 	}
 	for _, unknown := range []startmethod.Method{"sideways", "Fresh", "spawn", " "} {
@@ -245,6 +240,62 @@ func TestB8_startMethodOptions(t *testing.T) {
 		fn.StartMethod = unknown
 		refused(t, executor.Submit(t.Context(), ex, fn, nil).Err(), "Func.StartMethod", string(unknown))
 	}
+}
+
+// TestB8_setDefault is loky's set_start_method, set once unless forced.
+func TestB8_setDefault(t *testing.T) {
+	noDefault(t)
+	used := func(o executor.Options) startmethod.Method {
+		t.Helper()
+		return usedMethod(t, newExecutor(t, o), echoFunc(t))
+	}
+	require.NoError(t, startmethod.SetDefault(startmethod.Fresh, false))
+	require.Equal(t, startmethod.Fresh, used(executor.Options{}))
+	require.Equal(t, startmethod.Precompiled, used(executor.Options{StartMethod: startmethod.Precompiled}), "options go first")
+	for _, method := range []startmethod.Method{startmethod.Fresh, startmethod.Precompiled} {
+		require.ErrorIs(t, startmethod.SetDefault(method, false), startmethod.ErrDefaultSet)
+	}
+	require.ErrorContains(t, startmethod.SetDefault("sideways", true), "sideways")
+	require.Equal(t, startmethod.Fresh, used(executor.Options{}), "errors change nothing")
+	require.NoError(t, startmethod.SetDefault(startmethod.Precompiled, true))
+	require.Equal(t, startmethod.Precompiled, used(executor.Options{}))
+	require.NoError(t, startmethod.SetDefault("", true))
+	require.NoError(t, startmethod.SetDefault(startmethod.Fresh, false), "it was unset")
+}
+
+func TestB8_variable(t *testing.T) {
+	noDefault(t)
+	t.Setenv(startmethod.Variable, "Spawn")
+	ex := newExecutor(t, executor.Options{})
+	require.Equal(t, startmethod.Fresh, usedMethod(t, ex, echoFunc(t)))
+	require.NoError(t, startmethod.SetDefault(startmethod.Precompiled, false))
+	require.Equal(t, startmethod.Precompiled, usedMethod(t, newExecutor(t, executor.Options{}), echoFunc(t)), "SetDefault goes first")
+	require.NoError(t, startmethod.SetDefault("", true))
+	t.Setenv(startmethod.Variable, "sideways")
+	_, err := executor.New(nil)
+	refused(t, err, startmethod.Variable, "sideways")
+	_, err = executor.New(&executor.Options{StartMethod: startmethod.Fresh, Workers: -1})
+	refused(t, err, "Options.Workers", "-1")
+	require.NotContains(t, err.Error(), startmethod.Variable, "it is not asked")
+	require.Equal(t, startmethod.Fresh, usedMethod(t, ex, echoFunc(t)), "an executor keeps what it was made with")
+}
+
+// noDefault leaves the process without a default start method for the test, and
+// afterwards. The test cannot be parallel.
+func noDefault(t *testing.T) {
+	t.Helper()
+	t.Setenv(startmethod.Variable, "")
+	require.NoError(t, startmethod.SetDefault("", true))
+	t.Cleanup(func() { require.NoError(t, startmethod.SetDefault("", true)) })
+}
+
+// usedMethod is how a call of fn got its instance.
+func usedMethod(t *testing.T, ex *executor.Executor, fn raw) startmethod.Method {
+	t.Helper()
+	f := executor.Submit(t.Context(), ex, fn, nil)
+	_, err := wait(t, f)
+	require.NoError(t, err)
+	return f.Usage().StartMethod
 }
 
 // TestB9_mainWithoutGuard starts a program that knows nothing of workers in ways

@@ -61,18 +61,24 @@ func TestG1_numberOfWorkers(t *testing.T) {
 
 func TestG2_startMethodByName(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"spawn", "loky"} {
+	for name, want := range map[string]startmethod.Method{"spawn": startmethod.Fresh, "loky": startmethod.Precompiled} {
 		method, err := startmethod.Parse(name)
 		require.NoError(t, err, name)
-		ex := get(t, newReusable(t), executor.Options{StartMethod: method})
-		f := executor.Submit(t.Context(), ex, echoFunc(t), nil)
-		_, err = wait(t, f)
-		require.NoError(t, err)
-		require.Equal(t, method, f.Usage().StartMethod, name)
+		require.Equal(t, want, method)
+		require.Equal(t, want, usedMethod(t, get(t, newReusable(t), executor.Options{StartMethod: method}), echoFunc(t)), name)
 	}
 	_, err := startmethod.Parse("sideways")
 	require.ErrorContains(t, err, "sideways")
 	r := newReusable(t)
+	value := raw{Module: setupGuest(t), Name: "value"}
+	for _, name := range []string{"loky_init_main", "loky_int_main"} {
+		method, err := startmethod.Parse(name)
+		require.NoError(t, err, name)
+		_, err = r.Get(t.Context(), &executor.Options{StartMethod: method})
+		refused(t, err, "Options.Initializer", "loky_init_main")
+		ex := get(t, newReusable(t), executor.Options{StartMethod: method, Initializer: executor.Initializer{Name: "setup", Input: []byte("one")}})
+		require.Equal(t, startmethod.Precompiled, usedMethod(t, ex, value), name)
+	}
 	_, err = r.Get(t.Context(), &executor.Options{StartMethod: "sideways"})
 	refused(t, err, "Options.StartMethod", "sideways")
 	_, err = executor.New(&executor.Options{StartMethod: "sideways"})
