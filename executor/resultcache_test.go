@@ -177,7 +177,7 @@ func TestResultCache_hammer(t *testing.T) {
 // keyParts has something in every field.
 func keyParts() executor.ResultKeyParts {
 	return executor.ResultKeyParts{
-		Domain: "domain", Memory: 1 << 20, Digest: [32]byte{1, 2, 3}, Function: "function", Codecs: 0x0102, Method: "snapshot",
+		Domain: "domain", Memory: 1 << 20, Digest: [32]byte{1, 2, 3}, Function: "function", Codecs: 0x0102, Seed: 5, Method: "snapshot",
 		Grants: []string{"log", "clock"}, Init: "init", InitCodec: 2, InitInput: []byte("seed"), Env: []string{"A=1", "B=2"}, Input: []byte("input"),
 	}
 }
@@ -200,7 +200,7 @@ func TestResultKey_everyField(t *testing.T) {
 		switch field.Kind() {
 		case reflect.String:
 			field.SetString(field.String() + "\x00")
-		case reflect.Uint32:
+		case reflect.Uint32, reflect.Uint64:
 			field.SetUint(field.Uint() << 8)
 		case reflect.Int64:
 			field.SetInt(field.Int()<<8 + 1)

@@ -101,9 +101,7 @@ func (w *worker) bind(cl *call) (uint32, error) {
 		s.slots = make(map[slotKey]*boundSlot)
 	}
 	s.slots[key] = &boundSlot{number: number, used: s.clock, image: image}
-	if w.cold {
-		w.noteModules()
-	}
+	w.noteModules()
 	return number, w.dropImages(key)
 }
 
@@ -156,10 +154,10 @@ func (w *worker) missing(cl *call, key slotKey, l *wire.Load) ([]*shm.Blob, erro
 	var blobs []*shm.Blob
 	m := cl.module
 	add := func(b *shm.Blob) uint64 {
-		w.cold = true
 		blobs = append(blobs, b)
 		return uint64(b.Size())
 	}
+	defer func() { w.cold = w.cold || l.Module > 0 || l.Entry > 0 }()
 	held := w.slots.any(func(k slotKey, _ *boundSlot) bool { return k.code == key.code })
 	if key.method == startmethod.Fresh {
 		if !held {

@@ -14,7 +14,7 @@ const Variable = "SANDPOOL_START_METHOD"
 var ErrDefaultSet = errors.New("startmethod: default already set")
 
 // builtin is the fastest method under which nothing of a call survives it.
-const builtin = Precompiled
+const builtin = Snapshot
 
 // chosen is what SetDefault was given: state of the process, as in loky.
 var chosen struct {

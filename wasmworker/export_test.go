@@ -5,15 +5,16 @@ import (
 	"io"
 
 	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/experimental"
 
 	"github.com/sandpool/sandpool/internal/guestabi"
+	"github.com/sandpool/sandpool/internal/snapshot"
 	"github.com/sandpool/sandpool/internal/wire"
 )
 
 // Names for the tests.
 type (
 	EntryCache = entryCache
-	Memory     = memory
 	Failure    = failure
 	Ledger     = ledger
 )
@@ -22,12 +23,10 @@ const (
 	KeepStderr = maxStderr
 	MaxMessage = maxMessage
 	MaxStack   = maxStack
-	MaxMemory  = maxMemory
 )
 
 var (
 	NewEntryCache = newEntryCache
-	NewMemory     = newMemory
 )
 
 func (c *entryCache) Config() wazero.RuntimeConfig {
@@ -37,11 +36,6 @@ func (c *entryCache) Config() wazero.RuntimeConfig {
 func (c *entryCache) Offer(key, content []byte) error { return c.offer(key, content) }
 func (c *entryCache) End()                            { c.end() }
 func (c *entryCache) Compiled() (key, entry []byte)   { return c.compiled() }
-
-func (m *memory) Limit() uint64   { return m.limit }
-func (m *memory) Opened() uint64  { return m.opened }
-func (m *memory) Peak() uint64    { return m.peak }
-func (m *memory) Refused() uint64 { return m.refused }
 
 func (l *ledger) Take(id uint64) bool { return l.take(id) }
 func (l *ledger) Spans() int          { return len(l.dropped) }
@@ -59,16 +53,18 @@ func RunFailure(wasm []byte, limit uint64) *Failure {
 	r := s.newRuntime(nil)
 	ctx := context.Background()
 	defer r.Close(ctx)
-	c := s.newCall(1, &slot{Load: wire.Load{Memory: limit, Output: 1 << 20, LogBytes: 1 << 20}}, []byte("input"))
+	sl := &slot{Load: wire.Load{Memory: limit, Output: 1 << 20, LogBytes: 1 << 20}, module: new(module)}
+	c := s.newCall(1, sl, []byte("input"))
 	s.call = c
 	compiled, f := compileIn(r, wasm)
 	if f != nil {
 		return f
 	}
-	c.memory = newMemory(limit)
-	inst := &instance{memory: c.memory}
+	inst := s.newInstance(sl)
+	c.memory = inst.memory
+	ctx = experimental.WithMemoryAllocator(ctx, inst.memory)
 	defer inst.close()
-	mod, err := r.InstantiateModule(ctx, compiled, c.config())
+	mod, err := r.InstantiateModule(ctx, compiled, instanceConfig)
 	if err != nil {
 		return c.classify(err)
 	}
@@ -80,9 +76,13 @@ func RunFailure(wasm []byte, limit uint64) *Failure {
 	return c.failed
 }
 
-// Classify says what err means, for a call that was refused memory.
+// Classify says what err means, for a call that was refused memory, or was not.
 func Classify(err error, refused uint64) *Failure {
-	c := &call{memory: &memory{limit: 1 << 20, refused: refused}}
+	memory := snapshot.NewMemory(snapshot.Config{Limit: 1 << 20})
+	if refused > 0 {
+		memory.Reallocate(refused)
+	}
+	c := &call{memory: memory}
 	return c.classify(err)
 }
 
