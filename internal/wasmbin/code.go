@@ -76,6 +76,11 @@ func (s *scanner) expression() {
 				loops--
 			}
 			blocks = blocks[:len(blocks)-1]
+		case opGlobalSet, opTableSet, opTableInit, opTableCopy, opTableGrow, opTableFill,
+			opElemDrop, opMemoryInit, opDataDrop, opRefFunc:
+			if s.uses != nil {
+				s.use(in.op, in.index)
+			}
 		default: // nothing that nests
 		}
 	}

@@ -1,4 +1,5 @@
-// Package wasmbin reads core WebAssembly modules without trusting them.
+// Package wasmbin reads core WebAssembly modules without trusting them, and
+// rewrites them so that their instances can be restored.
 //
 //	m, err := wasmbin.Scan(b)
 //	if e, ok := errors.AsType[*wasmbin.Error](err); ok && e.Kind == wasmbin.Limit {
@@ -38,9 +39,38 @@
 // reads a SIMD opcode as one byte, so an opcode above 0xff would mean one thing
 // here and another there.
 //
+// # What is rewritten
+//
+// A worker that runs many calls in one instance brings it back to a known state
+// between them. The runtime shows it the memory and what is exported, nothing
+// else, so [Prepare] makes a module of which that is the whole state:
+//
+//   - Active data segments are taken out ([Prepared.Data]): the worker puts them
+//     into an image of the memory once, instead of the runtime for each instance.
+//   - Mutable globals that code sets are exported under [GlobalName].
+//   - The start function is exported as [StartName] and no longer run by
+//     instantiation, which then leaves the memory and the globals alone.
+//   - A memory with a declared maximum may grow one page beyond it. The worker
+//     shrinks a grown memory in the course of a call to grow it, and that call
+//     must not fail before it reaches the worker's allocator, which holds the
+//     guest to what it declared.
+//
+// All else stays as it was, byte for byte. A module has state beyond that, and
+// is unfit, if its code changes a table, drops a segment or sets a global that
+// is no number; if it imports a memory, a table or a mutable global; and if it
+// uses threads. It is unfit, too, if its data segments cannot be placed without
+// the runtime: at an offset that is no i32.const, or outside the initial memory,
+// where instantiation must fail. Tables that code does not change may even be
+// exported: the host leaves them alone.
+//
+// A rewritten module is valid if and only if the original is. Nothing here
+// validates operands or indices in bodies, so Prepare never removes or adds what
+// the compiler would find fault with.
+//
 // # Errors
 //
-// Every error is an [*Error]; its [Kind] says whether the bytes are no core
+// An error of Scan is an [*Error]; its [Kind] says whether the bytes are no core
 // module at all ([NotWasm]), stop too early ([Truncated]), break the format
-// ([Malformed]) or exceed a limit ([Limit]).
+// ([Malformed]) or exceed a limit ([Limit]). Prepare returns the same, and an
+// [*UnfitError] for a module that can run but not be restored.
 package wasmbin

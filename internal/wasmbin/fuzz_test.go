@@ -1,6 +1,7 @@
 package wasmbin_test
 
 import (
+	"bytes"
 	"errors"
 	"testing"
 
@@ -33,8 +34,8 @@ func FuzzScan(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var m *wasmbin.Module
 		var err error
-		bytes := allocated(func() { m, err = wasmbin.Scan(b) })
-		require.Less(t, bytes, uint64(64<<10+64*len(b)))
+		size := allocated(func() { m, err = wasmbin.Scan(b) })
+		require.Less(t, size, uint64(64<<10+64*len(b)))
 		if err != nil {
 			e, ok := errors.AsType[*wasmbin.Error](err)
 			require.True(t, ok && m == nil)
@@ -42,6 +43,45 @@ func FuzzScan(f *testing.F) {
 			return
 		}
 		consistent(t, m)
+	})
+}
+
+// FuzzPrepare checks that Prepare refuses as malformed what Scan refuses, and
+// that what it makes is good for Scan, not larger than it may be, the same each
+// time, and never prepared twice.
+func FuzzPrepare(f *testing.F) {
+	f.Add(everything())
+	for _, test := range preparations {
+		f.Add(test.in)
+	}
+	for _, test := range unfit {
+		if len(test.module) < 4096 {
+			f.Add(test.module)
+		}
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		original := bytes.Clone(b)
+		var p *wasmbin.Prepared
+		var err error
+		size := allocated(func() { p, err = wasmbin.Prepare(b) })
+		require.Less(t, size, uint64(128<<10+160*len(b)))
+		require.Equal(t, original, b)
+		if err != nil {
+			require.Nil(t, p)
+			sameRefusal(t, "", b, err)
+			return
+		}
+		untouched(t, "", b, p)
+		again, err := wasmbin.Prepare(b)
+		require.NoError(t, err)
+		require.Equal(t, p, again)
+		for _, d := range p.Data {
+			require.LessOrEqual(t, uint64(d.Offset)+uint64(len(d.Bytes)), p.MinPages<<16)
+		}
+		if p.Globals > 0 || p.Start {
+			_, err = wasmbin.Prepare(p.Bytes)
+			require.ErrorAs(t, err, new(*wasmbin.UnfitError))
+		}
 	})
 }
 

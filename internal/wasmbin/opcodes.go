@@ -21,8 +21,17 @@ const (
 	opI64Add     opcode = 0x7c
 	opI64Mul     opcode = 0x7e
 	opGlobalGet  opcode = 0x23
+	opGlobalSet  opcode = 0x24
+	opTableSet   opcode = 0x26
 	opRefNull    opcode = 0xd0
 	opRefFunc    opcode = 0xd2
+	opMemoryInit opcode = prefixMisc<<8 | 0x08
+	opDataDrop   opcode = prefixMisc<<8 | 0x09
+	opTableInit  opcode = prefixMisc<<8 | 0x0c
+	opElemDrop   opcode = prefixMisc<<8 | 0x0d
+	opTableCopy  opcode = prefixMisc<<8 | 0x0e
+	opTableGrow  opcode = prefixMisc<<8 | 0x0f
+	opTableFill  opcode = prefixMisc<<8 | 0x11
 	opV128Const  opcode = prefixVector<<8 | 0x0c
 	prefixMisc          = 0xfc
 	prefixVector        = 0xfd

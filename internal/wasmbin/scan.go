@@ -56,6 +56,14 @@ type scanner struct {
 	segments      int64    // announced by the data count section, or -1
 	named         bool     // a name section was seen
 	blocks        []byte   // reused from body to body, see body
+	uses          *uses    // what Prepare wants to know besides; nil in Scan
+}
+
+// newScanner returns a scanner at the start of b.
+func newScanner(b []byte) *scanner {
+	s := &scanner{m: &Module{}, segments: -1}
+	s.b, s.end = b, len(b)
+	return s
 }
 
 // Scan reads a module once. It never panics and every error is an [*Error].
@@ -64,18 +72,22 @@ type scanner struct {
 // a module of nothing but empty types, the worst there is, some twenty times
 // len(b). Nothing of b is kept.
 func Scan(b []byte) (*Module, error) {
-	s := &scanner{m: &Module{}, segments: -1}
-	s.b, s.end = b, len(b)
-	s.header()
-	place := 0
-	for s.err == nil && s.pos < len(b) {
-		place = s.nextSection(place)
-	}
-	s.finish()
+	s := newScanner(b)
+	s.module()
 	if s.err != nil {
 		return nil, s.err // not in one line: a nil *Error is not a nil error
 	}
 	return s.m, nil
+}
+
+// module reads the whole file.
+func (s *scanner) module() {
+	s.header()
+	place := 0
+	for s.err == nil && s.pos < len(s.b) {
+		place = s.nextSection(place)
+	}
+	s.finish()
 }
 
 // header checks the first eight bytes.
@@ -106,22 +118,13 @@ func (s *scanner) header() {
 // nextSection reads one section, which must come after the place of the one
 // before, and returns its place.
 func (s *scanner) nextSection(before int) int {
-	s.section, s.end = "", len(s.b)
 	start := s.pos
-	id := s.byte()
-	if int(id) >= len(sections) {
-		s.failAt(start, Malformed, "unknown section number %d", id)
+	id, ok := s.frame()
+	if !ok {
 		return before
 	}
 	sec := &sections[id]
-	size := int64(s.u32())
 	switch {
-	case s.err != nil:
-		return before
-	case size > int64(s.left()):
-		s.section = sec.name
-		s.failAt(start, Truncated, "section of %d bytes announced with %d bytes left", size, s.left())
-		return before
 	case id == secCustom: // may be anywhere, any number of times
 	case sec.place == before:
 		s.failAt(start, Malformed, "second %s section", sec.name)
@@ -133,11 +136,34 @@ func (s *scanner) nextSection(before int) int {
 	if s.err != nil {
 		return before
 	}
-	s.section, s.end = sec.name, s.pos+int(size)
+	s.section = sec.name
 	if sec.decode(s); s.pos != s.end {
 		s.fail(Malformed, "%d bytes left over", s.left())
 	}
 	return before
+}
+
+// frame reads a section's number and size and narrows the reader to what is in
+// it. It returns false after an error.
+func (r *reader) frame() (id byte, ok bool) {
+	r.section, r.end = "", len(r.b)
+	start := r.pos
+	id = r.byte()
+	if int(id) >= len(sections) {
+		r.failAt(start, Malformed, "unknown section number %d", id)
+		return 0, false
+	}
+	size := int64(r.u32())
+	if r.err != nil {
+		return 0, false
+	}
+	if size > int64(r.left()) {
+		r.section = sections[id].name
+		r.failAt(start, Truncated, "section of %d bytes announced with %d bytes left", size, r.left())
+		return 0, false
+	}
+	r.end = r.pos + int(size)
+	return id, true
 }
 
 // finish checks what only shows at the end of the file.

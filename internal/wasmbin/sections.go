@@ -76,7 +76,7 @@ func (s *scanner) imports() {
 		case KindMemory:
 			s.memory(true)
 		case KindGlobal:
-			s.globalType()
+			s.globalType(true)
 			s.m.Globals++
 		case KindTag:
 			s.tag()
@@ -225,16 +225,20 @@ func (s *scanner) globals() {
 	n := s.count("globals", 4, MaxGlobals-s.m.Globals)
 	s.m.Globals += n
 	for ; n > 0 && s.err == nil; n-- {
-		s.globalType()
+		s.globalType(false)
 		s.constExpr()
 	}
 }
 
 // globalType decodes a global's type.
-func (s *scanner) globalType() {
-	s.valType(len(s.m.Types))
-	if c := s.byte(); c > 1 {
+func (s *scanner) globalType(imported bool) {
+	t := s.valType(len(s.m.Types))
+	c := s.byte()
+	if c > 1 {
 		s.failAt(s.pos-1, Malformed, "global mutability %#x", c)
+	}
+	if s.uses != nil {
+		s.uses.globals = append(s.uses.globals, globalUse{valType: t, mutable: c == 1, imported: imported})
 	}
 }
 

@@ -73,19 +73,31 @@ func (s *scanner) data() {
 	n := s.count("data segments", 2, MaxDataSegments)
 	s.m.DataSegments = n
 	for ; n > 0 && s.err == nil; n-- {
-		start := s.pos
-		switch mode := s.u32(); mode {
-		case dataActive:
-			s.constExpr()
-		case dataPassive:
-		case dataMemory:
-			s.index("memory", 1)
-			s.constExpr()
-		default:
-			s.failAt(start, Malformed, "unknown data segment mode %d", mode)
-		}
-		s.skip(int64(s.u32()))
+		s.dataSegment()
 	}
+}
+
+// dataSegment decodes one segment: the expression of its offset, which is nil if
+// it is passive, and its content. Both alias the file.
+func (s *scanner) dataSegment() (offset, content []byte) {
+	start := s.pos
+	mode := s.u32()
+	switch mode {
+	case dataActive, dataPassive:
+	case dataMemory:
+		s.index("memory", 1)
+	default:
+		s.failAt(start, Malformed, "unknown data segment mode %d", mode)
+	}
+	if mode != dataPassive && s.err == nil {
+		start = s.pos
+		s.constExpr()
+		offset = s.b[start:s.pos]
+	}
+	n := int64(s.u32())
+	start = s.pos
+	s.skip(n)
+	return offset, s.b[start:s.pos]
 }
 
 // quote makes a name fit for an error: quoted and not too long.

@@ -1,0 +1,90 @@
+package wasmbin
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// emptySegment is an active segment of no bytes at address zero. It keeps the
+// number of a segment taken out and, like it, counts as dropped from the start:
+// memory.init copies no bytes from it, and traps if asked for some.
+var emptySegment = []byte{dataActive, byte(opI32Const), 0, byte(opEnd), 0}
+
+// data takes the active segments out of the data section.
+func (w *rewriter) data() error {
+	at := find(w.parts, secData)
+	if at < 0 {
+		return nil
+	}
+	// The module's scanner reads the section again: it knows what the offsets
+	// may refer to, and has found no error here before.
+	s, from := w.scanner, w.parts[at].body
+	s.b, s.pos, s.end, s.section = from, 0, len(from), sections[secData].name
+	n := s.count("data segments", 2, MaxDataSegments)
+	numbered := s.uses.segments || s.segments >= 0
+	w.p.Data = make([]Data, 0, min(n, len(from)/len(emptySegment)))
+	var rest vector
+	for i := range n {
+		start := s.pos
+		offset, content := s.dataSegment()
+		if s.err != nil {
+			return s.err
+		}
+		if offset == nil { // passive
+			rest.add(from[start:s.pos], len(from))
+			continue
+		}
+		d, reason := w.place(offset, content)
+		if reason != "" {
+			return &UnfitError{Reason: fmt.Sprintf("data segment %d %s", i, reason)}
+		}
+		w.p.Data = append(w.p.Data, d)
+		if numbered {
+			rest.add(emptySegment, len(from))
+		}
+	}
+	switch {
+	case len(w.p.Data) == 0: // nothing to move
+	case rest.n == 0:
+		w.remove(secData)
+	default:
+		w.set(secData, append(binary.AppendUvarint(nil, rest.n), rest.entries...))
+	}
+	return nil
+}
+
+// A vector is entries of a section.
+type vector struct {
+	n       uint64
+	entries []byte
+}
+
+// add appends an entry. All entries together take at most so many bytes.
+func (v *vector) add(entry []byte, most int) {
+	if v.entries == nil {
+		v.entries = make([]byte, 0, most)
+	}
+	v.entries = append(v.entries, entry...)
+	v.n++
+}
+
+// place returns an active segment as Data, or why that cannot be.
+func (w *rewriter) place(offset, content []byte) (d Data, reason string) {
+	r := reader{b: offset, end: len(offset)}
+	plain := opcode(r.byte()) == opI32Const
+	if plain {
+		d = Data{Offset: uint32(int32(r.signed(32))), Bytes: content}
+		plain = opcode(r.byte()) == opEnd
+	}
+	end := uint64(d.Offset) + uint64(len(content))
+	switch {
+	case !plain:
+		return Data{}, "has an offset that is not a constant"
+	case !w.p.Memory:
+		return Data{}, "belongs to a memory that the module does not define"
+	case end > w.p.MinPages*pageSize:
+		return Data{}, fmt.Sprintf("ends at byte %d of an initial memory of %d pages", end, w.p.MinPages)
+	default:
+		return d, ""
+	}
+}
