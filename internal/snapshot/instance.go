@@ -54,7 +54,7 @@ func NewInstance(m api.Module, mem *Memory, globals int) (*Instance, error) {
 		case api.ValueTypeI32, api.ValueTypeF32:
 			entry.mask = 1<<32 - 1
 		default: // a reference is an address in this process
-			return nil, fmt.Errorf("global %q is a %s", name, api.ValueTypeName(g.Type()))
+			return nil, fmt.Errorf("global %q is of type %#x", name, g.Type())
 		}
 		in.globals = append(in.globals, entry)
 	}

@@ -1,0 +1,20 @@
+package snapshot
+
+// What tests need to reach every branch.
+const (
+	MaxMemory     = maxMemory
+	MaxTried      = maxTried
+	KeepPages     = keepPages
+	KeepGrown     = keepGrown
+	DropEvery     = dropEvery
+	GeneratorSize = generatorSize
+)
+
+// FindRandom finds the generators in a memory.
+func FindRandom(memory []byte) []uint32 { return findRandom(memory) }
+
+// Reading returns the Pages of a kernel without PAGEMAP_SCAN.
+func (p *Pages) Reading() *Pages { return &Pages{file: p.file} }
+
+// Scanning reports whether the kernel has PAGEMAP_SCAN.
+func (p *Pages) Scanning() bool { return p.scan }
