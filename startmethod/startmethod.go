@@ -60,7 +60,7 @@ const (
 )
 
 // Methods returns the start methods of this system, the most isolated first.
-func Methods() []Method { return []Method{Fresh, Precompiled} }
+func Methods() []Method { return []Method{Fresh, Precompiled, Snapshot, Warm} }
 
 // aliases are loky's names. It documents loky_init_main as loky_int_main.
 var aliases = map[string]Method{
