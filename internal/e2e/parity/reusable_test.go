@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"testing"
 	"time"
@@ -61,7 +62,15 @@ func TestG1_numberOfWorkers(t *testing.T) {
 
 func TestG2_startMethodByName(t *testing.T) {
 	t.Parallel()
-	for name, want := range map[string]startmethod.Method{"spawn": startmethod.Fresh, "loky": startmethod.Precompiled} {
+	names := map[string]startmethod.Method{"spawn": startmethod.Fresh, "loky": startmethod.Precompiled}
+	for _, name := range []string{"fork", "forkserver"} {
+		if names[name] = startmethod.Snapshot; runtime.GOOS == "windows" {
+			delete(names, name)
+			_, err := startmethod.Parse(name)
+			require.ErrorContains(t, err, name, "as in loky")
+		}
+	}
+	for name, want := range names {
 		method, err := startmethod.Parse(name)
 		require.NoError(t, err, name)
 		require.Equal(t, want, method)
