@@ -143,7 +143,8 @@ func (c *core) loadTemplate(cn *conn, cl *call) error {
 	p, m := cl.module.program, cl.module
 	l := loadOf(cl.target, c.setup.init)
 	l.Method = string(startmethod.Precompiled)
-	l.Digest, l.Layout, l.Module = p.sum[:], p.layout, uint64(p.bytes.Size())
+	source := m.source.Sum()
+	l.Source, l.Digest, l.Layout, l.Module = source[:], p.sum[:], p.layout, uint64(p.bytes.Size())
 	blobs := []*shm.Blob{p.bytes}
 	if m.entry != nil {
 		l.Entry, l.EntryName = uint64(m.entry.Size()), m.entryName

@@ -127,7 +127,8 @@ func (w *worker) load(cl *call, key slotKey, number uint32) (image uint64, err e
 	if cl.kind != callFunction && !key.restores() {
 		l.Init, l.InitInput, l.InitCodec = "", nil, 0
 	}
-	l.Digest, l.Function, l.Method, l.Class = key.code[:], key.name, string(key.method), key.class
+	l.Source, l.Digest = key.digest[:], key.code[:]
+	l.Function, l.Method, l.Class = key.name, string(key.method), key.class
 	blobs, err := w.missing(cl, key, &l)
 	if err != nil {
 		return 0, answerError{&StartError{Stage: "load", Err: err}}
@@ -158,7 +159,7 @@ func (w *worker) missing(cl *call, key slotKey, l *wire.Load) ([]*shm.Blob, erro
 		return uint64(b.Size())
 	}
 	defer func() { w.cold = w.cold || l.Module > 0 || l.Entry > 0 }()
-	held := w.slots.any(func(k slotKey, _ *boundSlot) bool { return k.code == key.code })
+	held := w.slots.any(func(k slotKey, _ *boundSlot) bool { return k.digest == key.digest && k.code == key.code })
 	if key.method == startmethod.Fresh {
 		if !held {
 			bytes, err := m.shared()
@@ -173,7 +174,9 @@ func (w *worker) missing(cl *call, key slotKey, l *wire.Load) ([]*shm.Blob, erro
 	if l.Layout = p.layout; !held {
 		l.Module = add(p.bytes)
 	}
-	compiled := w.slots.any(func(k slotKey, _ *boundSlot) bool { return k.code == key.code && k.precompiled() })
+	compiled := w.slots.any(func(k slotKey, _ *boundSlot) bool {
+		return k.digest == key.digest && k.code == key.code && k.precompiled()
+	})
 	if !compiled && m.entry != nil {
 		l.Entry, l.EntryName = add(m.entry), m.entryName
 	}

@@ -57,7 +57,7 @@ func (c *core) compile(m *module, p *program) (*codecache.Entry, error) {
 
 // compile sends the module and reads the entry back.
 func (cn *conn) compile(m *module, p *program) (*codecache.Entry, error) {
-	if err := cn.load(0, wire.Load{Digest: p.sum[:], Module: uint64(p.bytes.Size())}, p.bytes); err != nil {
+	if err := cn.load(0, wire.Load{Source: p.sum[:], Digest: p.sum[:], Module: uint64(p.bytes.Size())}, p.bytes); err != nil {
 		return nil, err
 	}
 	h, err := cn.r.Next(wire.Limits{{Type: wire.TypeLoaded, Max: wire.MaxControl}, {Type: wire.TypeFail, Max: wire.MaxFail}})

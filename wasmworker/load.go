@@ -19,7 +19,7 @@ import (
 
 // A module is one that this worker holds.
 type module struct {
-	digest   string
+	key      string                // source and digest
 	bytes    []byte                // kept for Fresh, which compiles at every call
 	compiled wazero.CompiledModule // nil until a slot needs it
 	index    map[string]uint32     // functions by name; nil until an instance was described
@@ -65,12 +65,13 @@ func (s *server) bind(number uint32, l wire.Load, blobs *blobs) *failure {
 	if s.slots[number] != nil || len(s.slots) >= maxSlots {
 		return internalFailure(fmt.Errorf("slot %d cannot be bound (%d in use)", number, len(s.slots)))
 	}
-	m := s.modules[string(l.Digest)]
+	key := string(l.Source) + string(l.Digest)
+	m := s.modules[key]
 	if m == nil {
 		if sum := sha256.Sum256(blobs.module); string(sum[:]) != string(l.Digest) {
 			return internalFailure(errors.New("module's bytes do not match its digest"))
 		}
-		m = &module{digest: string(l.Digest), bytes: blobs.module, base: blobs.base}
+		m = &module{key: key, bytes: blobs.module, base: blobs.base}
 		blobs.base = nil
 	}
 	if l.Method != string(startmethod.Fresh) && m.compiled == nil {
@@ -84,7 +85,7 @@ func (s *server) bind(number uint32, l wire.Load, blobs *blobs) *failure {
 	if err := s.bindImage(sl, blobs); err != nil {
 		return internalFailure(err)
 	}
-	s.modules[m.digest] = m
+	s.modules[m.key] = m
 	m.slots++
 	s.slots[number] = sl
 	return nil
@@ -103,7 +104,7 @@ func (s *server) unload(number uint32) {
 	if m.slots--; m.slots > 0 {
 		return
 	}
-	delete(s.modules, m.digest)
+	delete(s.modules, m.key)
 	if m.compiled != nil {
 		_ = m.compiled.Close(context.Background()) // frees code; nothing can fail
 	}

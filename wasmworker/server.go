@@ -29,7 +29,7 @@ type server struct {
 	role    wire.Role
 	cache   *entryCache // hands compiled entries to wazero; nil when they cannot be
 	runtime wazero.Runtime
-	modules map[string]*module // by digest
+	modules map[string]*module // by key
 	slots   map[uint32]*slot
 	images  map[uint64]*image // by number
 	warm    map[uint64]*warm  // by class

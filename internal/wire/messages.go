@@ -35,7 +35,8 @@ type Ready struct {
 // module, run in one way. The module's bytes follow the first LOAD of its
 // digest in a worker.
 type Load struct {
-	Digest    []byte   `cbor:"digest"`             // SHA-256 of the module's bytes, as they are sent
+	Source    []byte   `cbor:"source"`             // SHA-256 of the module as its user has it
+	Digest    []byte   `cbor:"digest"`             // SHA-256 of its bytes as they are sent: modules that differ in data alone have the same
 	Function  string   `cbor:"function,omitempty"` // registered name
 	Method    string   `cbor:"method"`             // start method
 	Memory    uint64   `cbor:"memory"`             // linear memory limit in bytes

@@ -20,7 +20,7 @@ func filled() map[string]any {
 		"hello": &wire.Hello{Role: wire.RoleTemplate, Data: math.MaxUint64, Engine: "v1", Image: 6},
 		"ready": &wire.Ready{Engine: "v1", InForce: []string{"fds", "env"}, Missing: []string{"x: y"}, NoCache: true},
 		"load": &wire.Load{
-			Digest: []byte{1}, Function: "f", Method: "fresh", Memory: 1, Output: 2, LogBytes: 3,
+			Source: []byte{9}, Digest: []byte{1}, Function: "f", Method: "fresh", Memory: 1, Output: 2, LogBytes: 3,
 			Inline: true, Module: 4, Entry: 5, EntryName: []byte{2},
 			Host: []string{"lookup"}, Init: "setup", InitInput: []byte{4}, InitCodec: 257,
 			Layout: &wire.Layout{Globals: 1, Start: true, MaxPages: 2, HasBase: true}, Base: 6, Class: 7,
