@@ -66,11 +66,33 @@ func (s *server) serveCall(h wire.Header, input []byte) error {
 		}, c.output.parts...)
 	}
 	inst.streams = c.system.State
-	s.keep(inst, sl, f)
+	kept := s.keep(inst, sl, f)
 	s.call = nil
-	s.heap.collect()
+	s.tidy(kept && f == nil)
 	return err
 }
+
+// tidy sees to the garbage of the call that is over. Most of that is its instance;
+// where that was kept, asking how much there is at each call would cost more than a
+// small call does.
+func (s *server) tidy(kept bool) {
+	c := &s.one
+	left := keptCallCost + int(c.output.size)
+	if cap(c.input) > keepBuffer {
+		left += cap(c.input)
+	}
+	c.input = nil
+	c.output.reset()
+	if kept {
+		s.heap.note(left)
+	} else {
+		s.heap.collect()
+	}
+}
+
+// keptCallCost is what a call of a kept instance leaves behind besides its input and
+// output, at most, in bytes: a header or two.
+const keptCallCost = 512
 
 // readInput reads an input of n bytes. The host is not to be guarded against: the
 // buffer is made at once, since growing it would leave garbage that nothing
@@ -90,10 +112,24 @@ func (s *server) readInput(n int) ([]byte, error) {
 // not what ends it.
 func (c *call) lives() { c.memory.Lives() }
 
+// newCall returns the call to be run. There is one at a time, and it is the same
+// memory each time: nothing collects garbage while guests run.
 func (s *server) newCall(id uint64, sl *slot, input []byte) *call {
-	c := &call{id: id, slot: sl, input: input, maxOutput: sl.Output, logLeft: sl.LogBytes}
-	c.stdout = &lines{s: s, stream: wire.StreamStdout}
-	c.stderr = &lines{s: s, stream: wire.StreamStderr}
+	c := &s.one
+	if c.stdout == nil {
+		c.stdout = &lines{s: s, stream: wire.StreamStdout}
+		c.stderr = &lines{s: s, stream: wire.StreamStderr}
+	}
+	c.stdout.reset()
+	c.stderr.reset()
+	c.output.reset()
+	*c = call{
+		id: id, slot: sl, input: input, maxOutput: sl.Output, logLeft: sl.LogBytes,
+		output: c.output, answer: c.answer[:0], stdout: c.stdout, stderr: c.stderr,
+	}
+	if cap(c.answer) > keepBuffer {
+		c.answer = nil
+	}
 	c.system = newSystem(c.stdout, c.stderr)
 	if sl.Seed != 0 {
 		c.system.Random = seeded(sl.Seed, streamGuest)

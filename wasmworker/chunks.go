@@ -13,6 +13,19 @@ const (
 	largestChunk = 16 << 20
 )
 
+// reset empties the output. It keeps a first chunk that is not large for the next.
+func (c *chunks) reset() {
+	c.size = 0
+	if len(c.parts) == 0 {
+		return
+	}
+	first := c.parts[0][:0]
+	clear(c.parts)
+	if c.parts = c.parts[:0]; cap(first) <= keepBuffer {
+		c.parts = append(c.parts, first)
+	}
+}
+
 // add appends a copy of p.
 func (c *chunks) add(p []byte) {
 	c.size += uint64(len(p))

@@ -194,13 +194,13 @@ func (i *instance) resume(c *call) *failure {
 	return nil
 }
 
-// keep puts an instance back where the slot's next call finds it, or closes it. f is
-// the failure of the call that it has served.
-func (s *server) keep(inst *instance, sl *slot, f *failure) {
+// keep puts an instance back where the slot's next call finds it, or closes it, and
+// says which. f is the failure of the call that it has served.
+func (s *server) keep(inst *instance, sl *slot, f *failure) (kept bool) {
 	k := sl.keeper()
 	if k == nil || !inst.ready || f != nil && f.wears() || !inst.rest(sl, f) {
 		inst.close()
-		return
+		return false
 	}
 	s.clock++
 	k.inst, k.used = inst, s.clock
@@ -208,6 +208,7 @@ func (s *server) keep(inst *instance, sl *slot, f *failure) {
 	if s.kept > maxKept {
 		s.makeRoom()
 	}
+	return true
 }
 
 // rest brings an instance into the state for the next call, if it can be had.

@@ -38,7 +38,8 @@ type server struct {
 	pages   *snapshot.Pages   // nil where the system does not tell which were written to
 	heap    heapWatch
 
-	call    *call   // the call being run; nil between calls
+	call    *call   // the call being run: one; nil between calls
+	one     call    // reused
 	input   []byte  // reused for inputs of up to keepBuffer bytes
 	backlog backlog // calls to run before the next frame is read
 }

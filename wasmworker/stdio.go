@@ -41,6 +41,9 @@ func (l *lines) Write(p []byte) (int, error) {
 	return n, nil
 }
 
+// reset forgets what an earlier call has printed.
+func (l *lines) reset() { l.part, l.last = l.part[:0], l.last[:0] }
+
 // flush hands on the last line when its end is missing.
 func (l *lines) flush() {
 	if len(l.part) > 0 {
