@@ -115,7 +115,7 @@ func (s *scanner) unfitStart() string {
 func (s *scanner) unfitExports() string {
 	for _, e := range s.m.Exports {
 		if strings.HasPrefix(e.Name, namePrefix) {
-			return fmt.Sprintf("the module exports the reserved name %s", quote(e.Name))
+			return "the module exports the reserved name " + quote(e.Name)
 		}
 	}
 	if len(s.m.Exports) > MaxExports-maxRestored-1 {
