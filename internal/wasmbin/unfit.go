@@ -118,8 +118,9 @@ func (s *scanner) unfitExports() string {
 			return "the module exports the reserved name " + quote(e.Name)
 		}
 	}
-	if len(s.m.Exports) > MaxExports-maxRestored-1 {
-		return fmt.Sprintf("the module has %d exports", len(s.m.Exports))
+	const most = MaxExports - maxRestored - 1 // ours and the start function
+	if n := len(s.m.Exports); n > most {
+		return fmt.Sprintf("the module has %d exports, the limit is %d", n, most)
 	}
 	return ""
 }
