@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -80,14 +81,21 @@ func listed(table map[string]string, file string) bool {
 	return false
 }
 
+// newRuntime returns an interpreter with every feature.
+func newRuntime(t *testing.T) wazero.Runtime {
+	t.Helper()
+	config := wazero.NewRuntimeConfigInterpreter().WithCoreFeatures(allFeatures).WithDebugInfoEnabled(false)
+	rt := wazero.NewRuntimeWithConfig(t.Context(), config)
+	t.Cleanup(func() { require.NoError(t, rt.Close(context.Background())) })
+	return rt
+}
+
 // TestScan_corpus compares with the runtime over its own test modules, among
 // them the specification's: what it compiles, Scan must accept, and both must
 // see the same imports and exports.
 func TestScan_corpus(t *testing.T) {
 	t.Parallel()
-	config := wazero.NewRuntimeConfigInterpreter().WithCoreFeatures(allFeatures).WithDebugInfoEnabled(false)
-	rt := wazero.NewRuntimeWithConfig(t.Context(), config)
-	t.Cleanup(func() { require.NoError(t, rt.Close(context.Background())) })
+	rt := newRuntime(t)
 
 	files := corpus(t, ".wasm")
 	compiled, refused := 0, 0
@@ -120,43 +128,50 @@ func TestScan_corpus(t *testing.T) {
 	require.Greater(t, refused, 1000)
 }
 
-// TestScan_mutants changes a byte or two of the corpus' modules, at random but
-// always the same. What Scan still accepts is given to the runtime, which may
-// refuse it but not panic, nor see other imports and exports if it accepts it.
-func TestScan_mutants(t *testing.T) {
-	t.Parallel()
-	config := wazero.NewRuntimeConfigInterpreter().WithCoreFeatures(allFeatures).WithDebugInfoEnabled(false)
-	rt := wazero.NewRuntimeWithConfig(t.Context(), config)
-	t.Cleanup(func() { require.NoError(t, rt.Close(context.Background())) })
-
+// mutants yields the corpus' modules with a byte or two changed, at random but
+// always the same, as far as Scan still accepts them, and what they are.
+func mutants(t *testing.T) iter.Seq2[string, []byte] {
+	t.Helper()
 	const perFile, largest = 5, 4000
 	interesting := []byte{0, 1, 0x0b, 0x40, 0x7f, 0x80, 0xfc, 0xfd, 0xfe, 0x63, 0x64, 0x69, 0x70}
 	rng := rand.New(rand.NewPCG(1, 2))
-	accepted, compiled := 0, 0
-	for _, file := range corpus(t, ".wasm") {
-		original, err := os.ReadFile(file)
-		require.NoError(t, err)
-		if _, err = wasmbin.Scan(original); err != nil || len(original) > largest || len(original) <= len(preamble) {
-			continue
-		}
-		for range perFile {
-			b := slices.Clone(original)
-			for range 1 + rng.IntN(2) {
-				at := len(preamble) + rng.IntN(len(b)-len(preamble))
-				b[at] = []byte{
-					b[at] + 1, b[at] ^ 1<<rng.IntN(8), byte(rng.IntN(256)), interesting[rng.IntN(len(interesting))],
-				}[rng.IntN(4)]
-			}
-			m, err := wasmbin.Scan(b)
-			if err != nil {
+	return func(yield func(string, []byte) bool) {
+		for _, file := range corpus(t, ".wasm") {
+			original, err := os.ReadFile(file)
+			require.NoError(t, err)
+			if _, err = wasmbin.Scan(original); err != nil || len(original) > largest || len(original) <= len(preamble) {
 				continue
 			}
-			accepted++
-			if c, err := rt.CompileModule(t.Context(), b); err == nil {
-				compiled++
-				agree(t, fmt.Sprintf("%s with changes: %x", file, b), m, c)
-				require.NoError(t, c.Close(t.Context()))
+			for range perFile {
+				b := slices.Clone(original)
+				for range 1 + rng.IntN(2) {
+					at := len(preamble) + rng.IntN(len(b)-len(preamble))
+					b[at] = []byte{
+						b[at] + 1, b[at] ^ 1<<rng.IntN(8), byte(rng.IntN(256)), interesting[rng.IntN(len(interesting))],
+					}[rng.IntN(4)]
+				}
+				if _, err := wasmbin.Scan(b); err == nil && !yield(fmt.Sprintf("%s with changes: %x", file, b), b) {
+					return
+				}
 			}
+		}
+	}
+}
+
+// TestScan_mutants gives the runtime what Scan accepts. It may refuse it but not
+// panic, nor see other imports and exports if it accepts it.
+func TestScan_mutants(t *testing.T) {
+	t.Parallel()
+	rt := newRuntime(t)
+	accepted, compiled := 0, 0
+	for name, b := range mutants(t) {
+		m, err := wasmbin.Scan(b)
+		require.NoError(t, err)
+		accepted++
+		if c, err := rt.CompileModule(t.Context(), b); err == nil {
+			compiled++
+			agree(t, name, m, c)
+			require.NoError(t, c.Close(t.Context()))
 		}
 	}
 	t.Logf("Scan accepts %d mutants, the runtime compiles %d of them", accepted, compiled)

@@ -5,9 +5,10 @@ import (
 	"fmt"
 )
 
-// emptySegment is an active segment of no bytes at address zero. It keeps the
-// number of a segment taken out and, like it, counts as dropped from the start:
-// memory.init copies no bytes from it, and traps if asked for some.
+// emptySegment is an active segment of no bytes at address zero, which keeps the
+// number of a segment taken out. By the specification it is as good as that one
+// even for memory.init, as both count as dropped. The runtime, however, lets
+// code copy from active segments, so those must stay: see data.
 var emptySegment = []byte{dataActive, byte(opI32Const), 0, byte(opEnd), 0}
 
 // data takes the active segments out of the data section.
@@ -35,6 +36,9 @@ func (w *rewriter) data() error {
 			continue
 		}
 		d, reason := w.place(offset, content)
+		if at, ok := s.uses.copies[uint32(i)]; ok {
+			reason = fmt.Sprintf("is active and code copies from it (%v)", at)
+		}
 		if reason != "" {
 			return &UnfitError{Reason: fmt.Sprintf("data segment %d %s", i, reason)}
 		}

@@ -1,7 +1,6 @@
 package wasmbin_test
 
 import (
-	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -16,15 +15,6 @@ import (
 	"github.com/sandpool/sandpool/internal/guesttest"
 	"github.com/sandpool/sandpool/internal/wasmbin"
 )
-
-// newRuntime returns an interpreter with every feature.
-func newRuntime(t *testing.T) wazero.Runtime {
-	t.Helper()
-	config := wazero.NewRuntimeConfigInterpreter().WithCoreFeatures(allFeatures).WithDebugInfoEnabled(false)
-	rt := wazero.NewRuntimeWithConfig(t.Context(), config)
-	t.Cleanup(func() { require.NoError(t, rt.Close(context.Background())) })
-	return rt
-}
 
 // goGuests are modules that Go's own compiler and linker made.
 func goGuests(t *testing.T) map[string][]byte {
@@ -99,6 +89,36 @@ func TestPrepare_corpus(t *testing.T) {
 	for _, reason := range refusals {
 		require.Positive(t, reasons[reason], reason)
 	}
+}
+
+// TestPrepare_mutants checks that what is rewritten is valid if and only if the
+// original is: the compiler must see what is wrong with a module.
+func TestPrepare_mutants(t *testing.T) {
+	t.Parallel()
+	rt := newRuntime(t)
+	valid, invalid := 0, 0
+	for name, b := range mutants(t) {
+		p, err := wasmbin.Prepare(b)
+		if err != nil {
+			sameRefusal(t, name, b, err)
+			continue
+		}
+		untouched(t, name, b, p)
+		if slices.Equal(b, p.Bytes) {
+			continue
+		}
+		_, before := rt.CompileModule(t.Context(), b)
+		_, after := rt.CompileModule(t.Context(), p.Bytes)
+		require.Equal(t, before == nil, after == nil, "%s: %v before, %v after", name, before, after)
+		if before == nil {
+			valid++
+		} else {
+			invalid++
+		}
+	}
+	t.Logf("%d valid modules, %d invalid ones", valid, invalid)
+	require.Greater(t, valid, 300)
+	require.Greater(t, invalid, 300)
 }
 
 // refusals are how the reasons start that modules of the corpus meet.
@@ -295,6 +315,30 @@ func TestPrepare_start(t *testing.T) {
 		require.EqualValues(t, 7*index, global.Get())
 		global.Set(3)
 		require.EqualValues(t, 3, global.Get())
+	}
+}
+
+// TestPrepare_memoryInit copies from a passive segment behind one that is taken
+// out, in both forms of a module.
+func TestPrepare_memoryInit(t *testing.T) {
+	t.Parallel()
+	b := module(sec(types, vec(raw(0x60, 1, 0x7f, 0))), oneFunction, onePage, sec(exports, vec(exportOf("f", 0, 0))),
+		sec(dataCount, u(2)), sec(code, vec(fn(raw(0x41, 0xc0, 0, 0x41, 1, 0x20, 0, 0xfc, 0x08, 1, 0)))),
+		sec(data, vec(active(u(0), "active"), cat(raw(1), str("passive")))))
+	p, err := wasmbin.Prepare(b)
+	require.NoError(t, err)
+	rt := newRuntime(t)
+	for form, b := range map[string][]byte{"original": b, "rewritten": p.Bytes} {
+		instance, err := rt.InstantiateWithConfig(t.Context(), b, wazero.NewModuleConfig().WithName(form))
+		require.NoError(t, err)
+		f := instance.ExportedFunction("f")
+		_, err = f.Call(t.Context(), 7)
+		require.ErrorContains(t, err, "out of bounds", form)
+		_, err = f.Call(t.Context(), 6)
+		require.NoError(t, err, form)
+		got, ok := instance.Memory().Read(64, 8)
+		require.True(t, ok)
+		require.Equal(t, "assive\x00\x00", string(got), form)
 	}
 }
 

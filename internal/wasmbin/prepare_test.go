@@ -48,8 +48,10 @@ type preparation struct {
 
 var preparations = map[string]preparation{
 	"empty": {in: module()},
-	"nothing to do": {in: module(sec(custom, str("x"), []byte("y")), noType, oneFunction, onePage, nothing),
-		want: wasmbin.Prepared{Memory: true, MinPages: 1, MaxPages: 1 << 16}},
+	"nothing to do": {
+		in:   module(sec(custom, str("x"), []byte("y")), noType, oneFunction, onePage, nothing),
+		want: wasmbin.Prepared{Memory: true, MinPages: 1, MaxPages: 1 << 16},
+	},
 	"data": {
 		in: module(onePage, sec(custom, str("a")), sec(data, vec(active(u(8), "hello"), active(raw(0x89, 0x80, 0), "E"),
 			cat(raw(2, 0), raw(0x41, 0, 0x0b), str("x")), active(raw(0x80, 0x80, 4), ""))), sec(custom, str("b"))),
@@ -62,8 +64,10 @@ var preparations = map[string]preparation{
 	"data beyond 2 GiB": {
 		in:  module(sec(memories, vec(cat(raw(0), u(1<<16)))), sec(data, vec(active(raw(0x7f), "z")))),
 		out: module(sec(memories, vec(cat(raw(0), u(1<<16))))),
-		want: wasmbin.Prepared{Data: []wasmbin.Data{{1<<32 - 1, []byte("z")}},
-			Memory: true, MinPages: 1 << 16, MaxPages: 1 << 16},
+		want: wasmbin.Prepared{
+			Data:   []wasmbin.Data{{1<<32 - 1, []byte("z")}},
+			Memory: true, MinPages: 1 << 16, MaxPages: 1 << 16,
+		},
 	},
 	"passive data": {in: module(sec(data, vec(cat(raw(1), str("p")))))},
 	"passive data among active": {
@@ -257,8 +261,11 @@ var unfit = map[string]struct {
 	"data at a sum":       {withData(cat(raw(0, 0x41, 1, 0x41, 1, 0x6a, 0x0b), str("x"))), "data segment 0 has an offset that is not a constant"},
 	"data at an i64":      {withData(cat(raw(0, 0x42, 1, 0x0b), str("x"))), "data segment 0 has an offset that is not a constant"},
 	"data at no constant": {withData(cat(raw(0, 0x0b), str("x"))), "data segment 0 has an offset that is not a constant"},
-	"too many globals":    {setGlobals(1001), "code sets 1001 globals, the limit is 1000"},
-	"too many exports":    {manyExports(999_000), "the module has 999000 exports"},
+	"data that code copies": {
+		module(noType, oneFunction, onePage, sec(dataCount, u(2)), copiesData, sec(data, vec(active(u(0), "a"), active(u(0), "b")))),
+		"data segment 1 is active and code copies from it (memory.init in function 0)",
+	},
+	"too many globals": {setGlobals(1001), "code sets 1001 globals, the limit is 1000"},
 }
 
 // setGlobals is a module whose code sets that many globals.
@@ -309,6 +316,8 @@ func TestPrepare_atLimits(t *testing.T) {
 		require.Equal(t, wasmbin.Export{Name: wasmbin.GlobalName(i), Kind: wasmbin.KindGlobal, Index: uint32(i)}, m.Exports[i])
 	}
 
+	_, err = wasmbin.Prepare(manyExports(999_000))
+	require.EqualError(t, err, "instances cannot be restored: the module has 999000 exports, the limit is 998999")
 	p, err = wasmbin.Prepare(manyExports(998_999))
 	require.NoError(t, err)
 	m, err = wasmbin.Scan(p.Bytes)
@@ -341,6 +350,15 @@ func TestPrepare_refused(t *testing.T) {
 	}
 }
 
+// copies are that many memory.init, each of another segment.
+func copies(n int) []byte {
+	var body []byte
+	for i := range n {
+		body = append(body, cat(raw(0xfc, 0x08), u(uint64(i)), raw(0))...)
+	}
+	return body
+}
+
 // TestPrepare_greedy bounds what modules of the least bytes for an element make
 // Prepare allocate. It is not parallel: it measures allocation, which is global.
 func TestPrepare_greedy(t *testing.T) {
@@ -352,7 +370,9 @@ func TestPrepare_greedy(t *testing.T) {
 		"counted data": module(onePage, sec(dataCount, u(n)), sec(data, u(n), times(n, emptyData...))),
 		"passive data": module(onePage, sec(data, u(n), emptyData, times(n-1, 1, 0))),
 		"large data":   module(onePage, sec(data, u(2), emptyData, raw(1), u(5*n), times(5*n, 1))),
-		"sections":     module(times(wasmbin.MaxCustomSections, sec(custom, str(""))...), sec(memories, vec(raw(1, 1, 1)))),
+		"copied data": module(noType, oneFunction, onePage, sec(dataCount, u(n)),
+			sec(code, vec(fn(copies(n)))), sec(data, u(n), times(n, 1, 0))),
+		"sections": module(times(wasmbin.MaxCustomSections, sec(custom, str(""))...), sec(memories, vec(raw(1, 1, 1)))),
 	} {
 		t.Run(name, func(t *testing.T) {
 			var p *wasmbin.Prepared

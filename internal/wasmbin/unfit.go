@@ -115,11 +115,12 @@ func (s *scanner) unfitStart() string {
 func (s *scanner) unfitExports() string {
 	for _, e := range s.m.Exports {
 		if strings.HasPrefix(e.Name, namePrefix) {
-			return fmt.Sprintf("the module exports the reserved name %s", quote(e.Name))
+			return "the module exports the reserved name " + quote(e.Name)
 		}
 	}
-	if len(s.m.Exports) > MaxExports-maxRestored-1 {
-		return fmt.Sprintf("the module has %d exports", len(s.m.Exports))
+	const most = MaxExports - maxRestored - 1 // ours and the start function
+	if n := len(s.m.Exports); n > most {
+		return fmt.Sprintf("the module has %d exports, the limit is %d", n, most)
 	}
 	return ""
 }

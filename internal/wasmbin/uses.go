@@ -10,6 +10,8 @@ type uses struct {
 	drop     site        // drops a segment
 	segments bool        // names data segments, which then must keep their numbers
 	starter  bool        // takes a reference to the start function
+
+	copies map[uint32]site // first memory.init of each segment announced
 }
 
 // A globalUse is a global.
@@ -33,13 +35,14 @@ func (t site) String() string {
 
 // opcodeNames are those of the opcodes that a site can have.
 var opcodeNames = map[opcode]string{
-	opTableSet:  "table.set",
-	opTableInit: "table.init",
-	opTableCopy: "table.copy",
-	opTableGrow: "table.grow",
-	opTableFill: "table.fill",
-	opElemDrop:  "elem.drop",
-	opDataDrop:  "data.drop",
+	opTableSet:   "table.set",
+	opTableInit:  "table.init",
+	opTableCopy:  "table.copy",
+	opTableGrow:  "table.grow",
+	opTableFill:  "table.fill",
+	opElemDrop:   "elem.drop",
+	opMemoryInit: "memory.init",
+	opDataDrop:   "data.drop",
 }
 
 // use notes an instruction of the function being read. Its first index may be
@@ -56,6 +59,12 @@ func (s *scanner) use(op opcode, index uint32) {
 		u.starter = u.starter || (s.m.HasStart && index == s.m.Start)
 	case opMemoryInit:
 		u.segments = true
+		if _, ok := u.copies[index]; !ok && int64(index) < s.segments {
+			if u.copies == nil {
+				u.copies = make(map[uint32]site)
+			}
+			u.copies[index] = here
+		}
 	case opDataDrop, opElemDrop:
 		if u.drop.op == 0 {
 			u.drop = here
