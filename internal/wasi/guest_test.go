@@ -83,30 +83,30 @@ type guest struct {
 }
 
 // newGuest returns a guest with one page of memory that sees w.
-func newGuest(t testing.TB, w *world) guest {
-	t.Helper()
-	return newGuestOf(t, w, 1)
+func newGuest(tb testing.TB, w *world) guest {
+	tb.Helper()
+	return newGuestOf(tb, w, 1)
 }
 
-func newGuestOf(t testing.TB, w *world, pages uint32) guest {
-	t.Helper()
-	r := newRuntime(t)
-	require.NoError(t, wasi.Instantiate(t.Context(), r, func() *wasi.System { return &w.System }))
-	return instantiate(t, r, forwarder(pages), wazero.NewModuleConfig())
+func newGuestOf(tb testing.TB, w *world, pages uint32) guest {
+	tb.Helper()
+	r := newRuntime(tb)
+	require.NoError(tb, wasi.Instantiate(tb.Context(), r, func() *wasi.System { return &w.System }))
+	return instantiate(tb, r, forwarder(pages), wazero.NewModuleConfig())
 }
 
-func newRuntime(t testing.TB) wazero.Runtime {
-	t.Helper()
-	r := wazero.NewRuntime(t.Context())
-	t.Cleanup(func() { _ = r.Close(context.Background()) })
+func newRuntime(tb testing.TB) wazero.Runtime {
+	tb.Helper()
+	r := wazero.NewRuntime(tb.Context())
+	tb.Cleanup(func() { _ = r.Close(context.Background()) })
 	return r
 }
 
-func instantiate(t testing.TB, r wazero.Runtime, wasm []byte, config wazero.ModuleConfig) guest {
-	t.Helper()
-	mod, err := r.InstantiateWithConfig(t.Context(), wasm, config.WithName("").WithStartFunctions())
-	require.NoError(t, err)
-	return guest{t, mod}
+func instantiate(tb testing.TB, r wazero.Runtime, wasm []byte, config wazero.ModuleConfig) guest {
+	tb.Helper()
+	mod, err := r.InstantiateWithConfig(tb.Context(), wasm, config.WithName("").WithStartFunctions())
+	require.NoError(tb, err)
+	return guest{tb, mod}
 }
 
 // forwarder is a module with a function for each import that calls just that.
@@ -180,4 +180,3 @@ func (g guest) iovecs(at int, values ...uint32) {
 		le.PutUint32(g.memory()[at+4*i:], v)
 	}
 }
-

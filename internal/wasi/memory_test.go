@@ -2,7 +2,7 @@ package wasi_test
 
 import (
 	"bytes"
-	"fmt"
+	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -177,7 +177,7 @@ func TestFDWrite_overlap(t *testing.T) {
 func TestFDWrite_error(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
-	w.Stderr = writerFunc(func([]byte) (int, error) { return 0, fmt.Errorf("no room") })
+	w.Stderr = writerFunc(func([]byte) (int, error) { return 0, errors.New("no room") })
 	g := newGuest(t, w)
 	g.iovecs(0, 64, 5)
 	require.EqualValues(t, ioError, g.call("fd_write", 2, 0, 1, 16))
