@@ -8,14 +8,14 @@ func getSizes(values []string, m memory, p []uint64) errno {
 	if size > math.MaxUint32 {
 		return errnoOverflow
 	}
-	count, ok := m.bytes(uint32(p[0]), 4)
+	sizeAt, ok := m.bytes(uint32(p[1]), 4)
 	if !ok {
 		return errnoFault
 	}
-	if e := m.put32(uint32(p[1]), uint32(size)); e != errnoSuccess {
+	if e := m.put32(uint32(p[0]), uint32(len(values))); e != errnoSuccess {
 		return e
 	}
-	le.PutUint32(count, uint32(len(values)))
+	le.PutUint32(sizeAt, uint32(size))
 	return errnoSuccess
 }
 
