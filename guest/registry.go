@@ -45,6 +45,7 @@ type function struct {
 	name    string
 	in, out reflect.Type
 	run     func(input []byte) ([]byte, *failure) // nil when a nil function was registered
+	warm    func()                                // has the codec learn In and Out
 }
 
 func newFunction[In, Out any](name string, fn func(In) (Out, error)) function {
@@ -66,6 +67,15 @@ func newFunction[In, Out any](name string, fn func(In) (Out, error)) function {
 			return nil, failf(codeOutput, "encode output of %s, a %s: %v", name, typeName(f.out), err)
 		}
 		return output, nil
+	}
+	f.warm = func() {
+		var in In
+		var out Out
+		// The outcome does not matter: some types cannot be encoded as zeros.
+		if input, err := encode(in); err == nil {
+			_ = decode(input, &in)
+		}
+		_, _ = encode(out)
 	}
 	return f
 }
@@ -127,7 +137,21 @@ func (r *registry) describe(h host) uint32 {
 		b = append(b, '}')
 	}
 	h.outputWrite(append(b, "]}"...))
+	r.warmUp()
 	return 0
+}
+
+// warmUp brings about what every first call in an instance would, so that an image
+// of an instance that was described has it: the runner, and what the codec keeps
+// of each type.
+func (r *registry) warmUp() {
+	for _, f := range r.functions {
+		// A type's own methods may panic, or end the goroutine.
+		_ = r.runner.run(func() *failure {
+			f.warm()
+			return nil
+		})
+	}
 }
 
 // appendQuoted appends s to b as a JSON string.
