@@ -166,6 +166,14 @@ func (m *Module) InitialMemory() uint64 {
 // interface that are missing. It runs nothing. Submit calls it.
 func (m *Module) Check() error { return m.unfit }
 
+// CheckSnapshot reports why instances of the module cannot be brought back into an
+// earlier state, so that calls which ask for startmethod.Snapshot run precompiled;
+// nil if they can, as far as the module's code tells. It costs a scan of the module.
+func (m *Module) CheckSnapshot() error {
+	_, err := wasmbin.Prepare(m.data)
+	return err
+}
+
 func digestText(sum [sha256.Size]byte) string {
 	return "sha256:" + hex.EncodeToString(sum[:])
 }

@@ -11,7 +11,8 @@ import (
 
 const inspectHelp = `Inspect shows what is in a module: its digest, size and memory, what it imports and
 exports, and whether workers can run its functions. It then asks the module for
-the functions it registers, by one call in a worker; --no-run leaves that out, and
+the functions it registers, by one call in a worker, which also shows how calls get
+their instances and why not by the start method asked for; --no-run leaves that out, and
 nothing of the module is executed.
 
 Any module can be inspected, not only those that Sandpool can run. What a module
@@ -38,8 +39,10 @@ type report struct {
 	Reason   string    `json:"reason,omitempty"` // why it is not runnable
 	Imports  []symbol  `json:"imports"`
 	Exports  []symbol  `json:"exports"`
-	SDK      string    `json:"sdk,omitempty"` // what the guest says it was built with
-	Funcs    *[]signed `json:"functions"`     // null when they are not known
+	Start    string    `json:"startMethod,omitempty"` // how its calls get an instance
+	Fallback string    `json:"fallback,omitempty"`    // why that is not the method asked for
+	SDK      string    `json:"sdk,omitempty"`         // what the guest says it was built with
+	Funcs    *[]signed `json:"functions"`             // null when they are not known
 	Error    string    `json:"error,omitempty"`
 }
 
@@ -133,6 +136,7 @@ func (i *inspector) describe(ctx context.Context, m *serialize.Module, r *report
 		functions = append(functions, signed(f))
 	}
 	r.SDK, r.Funcs = d.SDK, &functions
+	r.Start, r.Fallback = string(d.StartMethod), d.Fallback
 	return nil
 }
 
@@ -159,6 +163,8 @@ func newReport(m *serialize.Module) *report {
 	}
 	if err := m.Check(); err != nil {
 		r.Runnable, r.Reason = false, err.Error()
+	} else if err := m.CheckSnapshot(); err != nil {
+		r.Fallback = err.Error()
 	}
 	return r
 }

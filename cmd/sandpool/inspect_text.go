@@ -30,6 +30,9 @@ func (r *report) text() []byte {
 	}
 	if r.Runnable {
 		row(w, "", "runnable", "yes")
+		if start := r.start(); start != "" {
+			row(w, "", "start", start)
+		}
 	} else {
 		row(w, "", "runnable", "no: "+r.Reason)
 	}
@@ -41,6 +44,18 @@ func (r *report) text() []byte {
 		table(&b, "  ", r.Exports)
 	}
 	return b.Bytes()
+}
+
+// start says how calls get their instances, if that is known.
+func (r *report) start() string {
+	switch {
+	case r.Fallback == "":
+		return r.Start
+	case r.Start == "":
+		return "no snapshot: " + r.Fallback
+	default:
+		return r.Start + ": " + r.Fallback
+	}
 }
 
 func (r *report) functionsText(b *bytes.Buffer) {

@@ -38,6 +38,7 @@ func modules(t *testing.T) map[string][]byte {
 		"library.wasm":   guesttest.TinyNoABI(),
 		"badimport.wasm": guesttest.TinyBadImport(),
 		"echo.wasm":      guesttest.TinyEcho(),
+		"table.wasm":     guesttest.TinyStateTable(),
 		"trap.wasm":      guesttest.TinyTrap(),
 		"starttrap.wasm": guesttest.TinyStartTrap(),
 		"big.wasm":       guesttest.TinyMemory(2000),

@@ -59,6 +59,7 @@ type runner struct {
 	raw   string // "", both, in or out
 	text  bool
 	stats bool
+	seed  uint64
 
 	began    time.Time
 	module   *serialize.Module
@@ -88,6 +89,7 @@ func newRun(s *streams) *cobra.Command {
 	f.BoolVarP(&r.text, "string", "s", false, "take inputs as strings instead of JSON")
 	f.IntVarP(&r.workers, "workers", "w", 0, "most worker processes at a time (default: one for each CPU)")
 	r.add(cmd)
+	f.Uint64Var(&r.seed, "seed", 0, "make the guest's random numbers repeat; 0 for the system's")
 	f.BoolVar(&r.stats, "stats", false, "print figures of the run to standard error at its end")
 	return cmd
 }

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +18,8 @@ type totals struct {
 	slowest time.Duration
 	memory  int64
 	cold    int
+	methods map[string]int // calls by how they got their instance
+	why     string         // the last reason why that was not as asked
 }
 
 func (t *totals) add(u executor.Usage) {
@@ -25,6 +29,13 @@ func (t *totals) add(u executor.Usage) {
 	t.memory = max(t.memory, u.Memory)
 	if u.Cold {
 		t.cold++
+	}
+	if t.methods == nil {
+		t.methods = make(map[string]int)
+	}
+	t.methods[string(u.StartMethod)]++
+	if u.Fallback != "" {
+		t.why = u.Fallback
 	}
 }
 
@@ -39,6 +50,12 @@ func (r *runner) printStats() {
 	line("calls", "%d submitted, %d succeeded, %d failed", s.Submitted, s.Succeeded, s.Failed)
 	line("workers", "%d started, %d died or killed, %s with the module to load", s.WorkersStarted, s.WorkersDied+s.WorkersKilled, count(t.cold, "call"))
 	line("module", "%d compiled, %d found compiled", s.Compiled, s.CacheHits)
+	for _, method := range slices.Sorted(maps.Keys(t.methods)) {
+		line("start", "%s %s", count(t.methods[method], "call"), method)
+	}
+	if t.why != "" {
+		line("fallback", "%s", t.why)
+	}
 	line("time", "%v in all, %v before the first call; calls queued %v and ran %v, the slowest %v",
 		round(time.Since(r.began)), round(t.loaded), round(t.queue), round(t.run), round(t.slowest))
 	line("memory", "%s at most in a call", bytesText(uint64(max(t.memory, 0))))
