@@ -12,6 +12,7 @@ import (
 
 	"github.com/sandpool/sandpool/internal/guesttest"
 	"github.com/sandpool/sandpool/internal/snapshot"
+	"github.com/sandpool/sandpool/internal/wasmbin"
 )
 
 func TestCapture(t *testing.T) {
@@ -268,7 +269,7 @@ func TestInstance_noMemory(t *testing.T) {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
 			w := new(guesttest.Module)
-			w.ExportGlobal(global(0), w.Global(guesttest.I32, 3))
+			w.ExportGlobal(wasmbin.GlobalName(0), w.Global(guesttest.I32, 3))
 			w.Export("set", w.Func(one, nil, new(guesttest.Code).Get(0).GlobalSet(0)))
 			r := wazero.NewRuntime(t.Context())
 			defer r.Close(t.Context())
@@ -333,10 +334,10 @@ func TestInstance_globals(t *testing.T) {
 	defer r.Close(t.Context())
 	funcref := "\x00asm\x01\x00\x00\x00" +
 		"\x06\x06\x01\x70\x01\xd0\x70\x0b" + // (global (mut funcref) (ref.null func))
-		"\x07\x16\x01\x12" + global(0) + "\x03\x00"
+		"\x07\x16\x01\x12" + wasmbin.GlobalName(0) + "\x03\x00"
 	constant := "\x00asm\x01\x00\x00\x00" +
 		"\x06\x06\x01\x7f\x00\x41\x05\x0b" +
-		"\x07\x16\x01\x12" + global(0) + "\x03\x00"
+		"\x07\x16\x01\x12" + wasmbin.GlobalName(0) + "\x03\x00"
 	for want, wasm := range map[string][]byte{
 		"of type 0x70":      []byte(funcref),
 		"no mutable global": []byte(constant),
