@@ -30,7 +30,7 @@ func eachSize(b *testing.B, modes []mode, run func(b *testing.B, m mode, wasmPag
 }
 
 func fillImage(in *instance) {
-	in.call("fill", 0, 7, uint64(in.Memory.Size()))
+	in.call("fill", 0, 7, in.Memory.Size())
 }
 
 // BenchmarkClone makes a memory over an image, writes to pages of it, which are
