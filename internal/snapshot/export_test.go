@@ -5,7 +5,6 @@ const (
 	MaxMemory     = maxMemory
 	MaxTried      = maxTried
 	KeepPages     = keepPages
-	KeepGrown     = keepGrown
 	DropEvery     = dropEvery
 	GeneratorSize = generatorSize
 )

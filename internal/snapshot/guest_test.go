@@ -3,7 +3,6 @@ package snapshot_test
 import (
 	"context"
 	"io"
-	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/sandpool/sandpool/internal/guesttest"
 	"github.com/sandpool/sandpool/internal/snapshot"
+	"github.com/sandpool/sandpool/internal/wasmbin"
 )
 
 // A mode is a way to make images and to find out what was written to.
@@ -56,8 +56,8 @@ func probe(minPages, maxPages uint32) []byte {
 	m := new(guesttest.Module)
 	exit := m.Import("env", "exit", none)
 	m.Memory(minPages, maxPages)
-	m.ExportGlobal("\x00sandpool.global.0", m.Global(guesttest.I32, -5))
-	m.ExportGlobal("\x00sandpool.global.1", m.Global(guesttest.I64, 1<<40))
+	m.ExportGlobal(wasmbin.GlobalName(0), m.Global(guesttest.I32, -5))
+	m.ExportGlobal(wasmbin.GlobalName(1), m.Global(guesttest.I64, 1<<40))
 	code := func() *guesttest.Code { return new(guesttest.Code) }
 	result := func(s guesttest.Signature) guesttest.Signature {
 		return guesttest.Sig(s.Params, guesttest.I32)
@@ -182,5 +182,3 @@ func (in *instance) restored(s *snapshot.State) {
 	require.EqualValues(in.tb, s.Size, in.Memory.Peak())
 	require.Zero(in.tb, in.Memory.Refused())
 }
-
-func global(i int) string { return "\x00sandpool.global." + strconv.Itoa(i) }

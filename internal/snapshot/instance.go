@@ -5,14 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 
 	"github.com/tetratelabs/wazero/api"
-)
 
-// globalPrefix and a number are the names under which a rewritten module exports
-// its mutable numeric globals.
-const globalPrefix = "\x00sandpool.global."
+	"github.com/sandpool/sandpool/internal/wasmbin"
+)
 
 // An Instance is an instance whose state can be taken and brought back. It
 // belongs to one goroutine at a time.
@@ -33,7 +30,7 @@ type global struct {
 
 // NewInstance looks up the globals of an instance that mem was allocated to; mem
 // is nil or unused if the module has no memory of its own. globals is how many
-// the rewritten module exports.
+// the rewritten module exports, as [wasmbin.Prepared] has it.
 func NewInstance(m api.Module, mem *Memory, globals int) (*Instance, error) {
 	in := &Instance{Module: m, Memory: mem, globals: make([]global, 0, globals)}
 	if mem == nil {
@@ -43,7 +40,7 @@ func NewInstance(m api.Module, mem *Memory, globals int) (*Instance, error) {
 		in.linear = m.Memory()
 	}
 	for i := range globals {
-		name := globalPrefix + strconv.Itoa(i)
+		name := wasmbin.GlobalName(i)
 		g, ok := m.ExportedGlobal(name).(api.MutableGlobal)
 		if !ok {
 			return nil, fmt.Errorf("no mutable global %q", name)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sandpool/sandpool/internal/guesttest"
 	"github.com/sandpool/sandpool/internal/snapshot"
+	"github.com/sandpool/sandpool/internal/wasmbin"
 )
 
 func TestCapture(t *testing.T) {
@@ -72,7 +73,7 @@ func TestRestore(t *testing.T) {
 	for _, m := range modes(t) {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
-			g := newGuest(t, m, 8, 64, 100)
+			g := newGuest(t, m, 8, 100, 200)
 			in := g.clone()
 			defer in.close()
 			for _, tc := range []struct {
@@ -94,10 +95,10 @@ func TestRestore(t *testing.T) {
 					in.call("fill", 8*page, 5, 30*page)
 				}},
 				{"grown to the maximum", func() {
-					require.EqualValues(t, 8, in.call("grow", 56))
-					in.call("store", 64*page-1, 1)
+					require.EqualValues(t, 8, in.call("grow", 92))
+					in.call("store", 100*page-1, 1)
 					require.Equal(t, ^uint32(0), in.call("grow", 1), "the page more is not the guest's")
-					require.EqualValues(t, 65*page, in.Memory.Refused())
+					require.EqualValues(t, 101*page, in.Memory.Refused())
 				}},
 				{"trap", func() {
 					_, err := in.try("trap", 5000, 6)
@@ -123,10 +124,10 @@ func TestRestore(t *testing.T) {
 				}
 			}
 			// What is grown into again is zeros.
-			require.EqualValues(t, 8, in.call("grow", 56))
-			rest, ok := in.Module.Memory().Read(8*page, 56*page)
+			require.EqualValues(t, 8, in.call("grow", 92))
+			rest, ok := in.Module.Memory().Read(8*page, 92*page)
 			require.True(t, ok)
-			require.True(t, bytes.Equal(rest, make([]byte, 56*page)))
+			require.True(t, bytes.Equal(rest, zeros[:len(rest)]))
 		})
 	}
 }
@@ -204,11 +205,11 @@ func TestClone_grownImage(t *testing.T) {
 // TestRestore_random does at random what guests do.
 func TestRestore_random(t *testing.T) {
 	t.Parallel()
-	const size, most = 96, 160 // 6 MiB: more pages than are kept
+	const size, most = 96, 200 // 6 MiB each: more than is kept
 	for _, m := range modes(t) {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
-			g := newGuest(t, m, size, most, 200)
+			g := newGuest(t, m, size, most, 300)
 			in := g.clone()
 			defer func() { in.close() }()
 			rnd := rand.New(rand.NewPCG(1, 2))
@@ -222,7 +223,7 @@ func TestRestore_random(t *testing.T) {
 			for range rounds {
 				now := uint32(size)
 				for range rnd.IntN(4) {
-					if n := rnd.Uint32N(1 << rnd.IntN(6)); in.call("grow", uint64(n)) != ^uint32(0) {
+					if n := rnd.Uint32N(1 << rnd.IntN(8)); in.call("grow", uint64(n)) != ^uint32(0) {
 						now += n
 					}
 				}
@@ -258,7 +259,7 @@ func TestRestore_random(t *testing.T) {
 	}
 }
 
-var zeros [64 * page]byte
+var zeros [104 * page]byte
 
 // A module without memory has globals all the same; its api.Memory must not be
 // touched.
@@ -268,7 +269,7 @@ func TestInstance_noMemory(t *testing.T) {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
 			w := new(guesttest.Module)
-			w.ExportGlobal(global(0), w.Global(guesttest.I32, 3))
+			w.ExportGlobal(wasmbin.GlobalName(0), w.Global(guesttest.I32, 3))
 			w.Export("set", w.Func(one, nil, new(guesttest.Code).Get(0).GlobalSet(0)))
 			r := wazero.NewRuntime(t.Context())
 			defer r.Close(t.Context())
@@ -333,10 +334,10 @@ func TestInstance_globals(t *testing.T) {
 	defer r.Close(t.Context())
 	funcref := "\x00asm\x01\x00\x00\x00" +
 		"\x06\x06\x01\x70\x01\xd0\x70\x0b" + // (global (mut funcref) (ref.null func))
-		"\x07\x16\x01\x12" + global(0) + "\x03\x00"
+		"\x07\x16\x01\x12" + wasmbin.GlobalName(0) + "\x03\x00"
 	constant := "\x00asm\x01\x00\x00\x00" +
 		"\x06\x06\x01\x7f\x00\x41\x05\x0b" +
-		"\x07\x16\x01\x12" + global(0) + "\x03\x00"
+		"\x07\x16\x01\x12" + wasmbin.GlobalName(0) + "\x03\x00"
 	for want, wasm := range map[string][]byte{
 		"of type 0x70":      []byte(funcref),
 		"no mutable global": []byte(constant),

@@ -14,8 +14,9 @@ type Config struct {
 	// Limit is how large the memory may get, in bytes; it is rounded down to
 	// whole pages.
 	Limit uint64
-	// Max is the maximum that the module declares, in bytes. Zero means none.
-	// The rewritten module declares one page more, which this withholds.
+	// Max is the maximum that the module declares, in bytes. Zero means none; a
+	// module that declares zero has a Limit of zero. The rewritten module
+	// declares one page more, which this withholds.
 	Max uint64
 	// Pages finds what a call has written to. Nil means that whole images are
 	// copied back.

@@ -2,73 +2,94 @@ package snapshot
 
 import "os"
 
+// Thresholds, measured with
+//
+//	go test -run xxx -bench 'Restore|Clone' -benchtime 3000x ./internal/snapshot
+//
+// on linux/amd64 (6.18, 2 shared cores). A write fault costs 1 to 2 µs, copying or
+// clearing a private page again 0.15 µs, a scan 0.5 µs: private pages are worth
+// keeping even if only one in ten is written to again. Small images are no
+// exception: to copy 64 KiB takes 1.4 µs, to scan them and copy one page 0.6 µs.
 const (
-	copyAll   = 256 << 10
+	// keepPages is how many private pages of the image an instance keeps. They
+	// cost each restore 150 µs in all, and the system 4 MiB.
 	keepPages = 1024
-	keepGrown = 1 << 20
+	// keepGrown is how many bytes that the guest grew into are kept for it to
+	// grow into again, if only pages that it wrote to need clearing. It is what
+	// the heap of a Go guest grows by: 170 µs if all is written to, 1 ms when
+	// given back.
+	keepGrown = 4 << 20
+	// clearGrown is keepGrown where all of it needs clearing: 60 µs.
+	clearGrown = 1 << 20
+	// dropEvery is how many restores apart all private pages are given back, so
+	// that those which calls no longer write to are forgotten. Where all 256 of
+	// 256 pages are written to each time that adds 4 µs to a restore's 50 µs.
 	dropEvery = 128
 )
 
 // restore makes the memory the image again and what lies beyond it zeros, for a
 // memory that has been shrunk to the image's size and had size bytes before.
 func (m *Memory) restore(size uint64) error {
-	if err := m.restoreImage(); err != nil {
+	m.restores++
+	drop := m.restores%dropEvery == 0
+	if err := m.restoreImage(drop); err != nil {
 		return err
 	}
-	if err := m.clearGrown(size); err != nil {
+	if err := m.restoreGrown(size, drop); err != nil {
 		return err
 	}
 	m.peak, m.refused = m.size, 0
-	m.restores++
 	return nil
 }
 
-func (m *Memory) restoreImage() error {
-	data := m.region[:m.image.Size()]
-	if m.image.Size() == 0 {
+func (m *Memory) restoreImage(all bool) error {
+	memory := m.region[:m.image.Size()]
+	if len(memory) == 0 {
 		return nil
 	}
-	if m.pages == nil || m.image.file == nil || len(data) <= copyAll {
-		copy(data, m.image.data)
+	if m.pages == nil || m.image.file == nil {
+		copy(memory, m.image.data)
 		return nil
 	}
-	limit := keepPages * os.Getpagesize()
-	if m.restores%dropEvery == dropEvery-1 {
-		limit = 0
+	keep := keepPages * os.Getpagesize()
+	if all {
+		keep = 0
 	}
 	private := 0
-	err := m.pages.private(data, m.scan(), func(from, to int) bool {
-		if private += to - from; private > limit {
+	err := m.pages.private(memory, m.scan(), func(from, to int) bool {
+		if private += to - from; private > keep {
 			return false
 		}
-		copy(data[from:to], m.image.data[from:to])
+		copy(memory[from:to], m.image.data[from:to])
 		return true
 	})
 	if err != nil {
 		return err
 	}
-	if private > limit {
-		return drop(data)
+	if private > keep {
+		return drop(memory)
 	}
 	return nil
 }
 
-// clearGrown makes zeros of what the guest has grown into.
-func (m *Memory) clearGrown(size uint64) error {
-	if size <= m.image.Size() {
-		return nil
+// restoreGrown makes zeros of what the guest has grown into.
+func (m *Memory) restoreGrown(size uint64, all bool) error {
+	base := m.image.Size()
+	keep := uint64(keepGrown)
+	if m.pages == nil {
+		keep = clearGrown
 	}
-	if size-m.image.Size() > keepGrown {
-		done, err := shut(m.region[m.image.Size():m.opened])
+	if size > base+keep || all && m.opened > base {
+		done, err := shut(m.region[base:m.opened])
 		if err != nil {
 			return err
 		}
 		if done {
-			m.opened = m.image.Size()
+			m.opened = base
 			return nil
 		}
 	}
-	grown := m.region[m.image.Size():size]
+	grown := m.region[base:max(size, base)]
 	if m.pages == nil {
 		clear(grown)
 		return nil
