@@ -16,6 +16,7 @@ import (
 //   - do takes a verb and a number, as [StateInput] makes them. The verb look is
 //     the function look; any other marks first, and then the call ends as the verb
 //     says.
+//   - setup is mark as an initializer: its output is none, in CBOR.
 //
 // Two looks at instances that nobody has touched are equal. The first line is
 // that of [StateLine], by which looks at an instance that keeps what calls did can be

@@ -19,8 +19,9 @@ const (
 
 // The functions of TinyState, by their indices in the guest interface.
 const (
-	stateMark = iota
+	_ = iota // mark
 	stateLook
+	stateDo
 )
 
 // TinyState returns a [State] guest without a runtime: memory, globals of three
@@ -120,8 +121,8 @@ func (t *tinyState) finishState(changesTable bool) []byte {
 	body := new(Code).
 		Call(t.sum).Set(sum).
 		Get(paramFunction).I32(stateLook).Eq().If().Get(sum).Call(look).I32(0).Return().End().
-		// The input of mark is what comes second in that of do.
-		Get(paramFunction).I32(stateMark).Eq().If().
+		// The input of mark and setup is what comes second in that of do.
+		Get(paramFunction).I32(stateDo).Ne().If().
 		I32(stateNumber).I32(0).I32(8).Call(t.Read).Drop().Call(mark).I32(0).Return().
 		End().
 		I32(0).I32(0).I32(16).Call(t.Read).Drop().
@@ -132,7 +133,7 @@ func (t *tinyState) finishState(changesTable bool) []byte {
 		body.Get(verb).Append(fourBytes(end.verb)).Eq().If().Append(end.code).I32(0).Return().End()
 	}
 	body.I32(2).Append(t.Text("unknown verb")).I32(0).I32(0).Call(t.Fail).I32(1)
-	return t.finish([]string{"mark", "look", "do"}, [2]uint32{2, NoMax}, []ValueType{I32, I64}, body)
+	return t.finish([]string{"mark", "look", "do", "setup"}, [2]uint32{2, NoMax}, []ValueType{I32, I64}, body)
 }
 
 // An ending is what a verb does after the mark. Its code may return from the call.

@@ -13,9 +13,10 @@ IMPORT("output_write") void output_write(const void *p, uint32_t length);
 IMPORT("fail") void fail(uint32_t code, const char *message, uint32_t message_length, const char *stack, uint32_t stack_length);
 
 enum { CODE_ERROR = 1, CODE_INPUT = 2 };
+enum { CODEC_RAW = 0, CODEC_CBOR_OUT = 1 << 8 };
 
 // The functions of this guest, in the order of the description.
-enum { FUNCTION_MARK, FUNCTION_LOOK, FUNCTION_DO, FUNCTIONS };
+enum { FUNCTION_MARK, FUNCTION_LOOK, FUNCTION_DO, FUNCTION_SETUP, FUNCTIONS };
 
 #define NUMBER 8 // bytes of a mark's number
 #define VERB 8   // bytes of a verb, padded with spaces

@@ -8,7 +8,10 @@ static const char about[] =
 	"{\"sdk\":\"c\",\"functions\":["
 	"{\"name\":\"mark\",\"in\":\"bytes\",\"out\":\"bytes\"},"
 	"{\"name\":\"look\",\"in\":\"bytes\",\"out\":\"bytes\"},"
-	"{\"name\":\"do\",\"in\":\"bytes\",\"out\":\"bytes\"}]}";
+	"{\"name\":\"do\",\"in\":\"bytes\",\"out\":\"bytes\"},"
+	"{\"name\":\"setup\",\"in\":\"bytes\",\"out\":\"null\"}]}";
+
+static const unsigned char null[] = {0xf6}; // in CBOR
 
 EXPORT("sandpool_v1_describe") uint32_t describe(void) {
 	output_write(about, sizeof about - 1);
@@ -25,17 +28,19 @@ EXPORT("sandpool_v1_call") uint32_t call(uint32_t function, uint32_t size, uint3
 	uint64_t sum = checksum();
 	char input[VERB + NUMBER];
 
-	if (function >= FUNCTIONS || codecs != 0)
-		return refuse("this guest has three functions from bytes to bytes");
+	if (function >= FUNCTIONS || codecs != (function == FUNCTION_SETUP ? CODEC_CBOR_OUT : CODEC_RAW))
+		return refuse("this guest has four functions, from bytes to bytes or to null");
 	if (function == FUNCTION_LOOK) {
 		look(sum);
 		return 0;
 	}
-	uint32_t want = function == FUNCTION_MARK ? NUMBER : sizeof input;
+	uint32_t want = function == FUNCTION_DO ? sizeof input : NUMBER;
 	if (size != want || input_read(input, 0, want) != want)
 		return refuse("the input is a number of 8 bytes, or a verb of 8 bytes and a number");
-	if (function == FUNCTION_MARK) {
+	if (function != FUNCTION_DO) {
 		mark(input);
+		if (function == FUNCTION_SETUP)
+			output_write(null, sizeof null);
 		return 0;
 	}
 	if (memcmp(input, "look    ", VERB) == 0) {

@@ -12,17 +12,20 @@ import (
 )
 
 func init() {
-	guest.Register("mark", func(number []byte) ([]byte, error) {
-		if len(number) != numberSize {
-			return nil, errors.New("a mark's number has 8 bytes")
-		}
-		mark([numberSize]byte(number))
-		return nil, nil
-	})
+	guest.Register("mark", func(number []byte) ([]byte, error) { return nil, markNumber(number) })
 	guest.Register("look", func([]byte) ([]byte, error) { return look() })
 	guest.Register("do", do)
+	guest.Register("setup", func(number []byte) (struct{}, error) { return struct{}{}, markNumber(number) })
 	guest.Register("machinery", machinery)
 	guest.Register("draw", draw)
+}
+
+func markNumber(number []byte) error {
+	if len(number) != numberSize {
+		return errors.New("a mark's number has 8 bytes")
+	}
+	mark([numberSize]byte(number))
+	return nil
 }
 
 // do looks, or marks and ends in the verb's way.

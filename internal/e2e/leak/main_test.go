@@ -1,0 +1,120 @@
+package leak_test
+
+import (
+	"bytes"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/sandpool/sandpool/executor"
+	"github.com/sandpool/sandpool/internal/census"
+	"github.com/sandpool/sandpool/internal/guesttest"
+	"github.com/sandpool/sandpool/serialize"
+	"github.com/sandpool/sandpool/startmethod"
+	"github.com/sandpool/sandpool/wasmworker"
+)
+
+func TestMain(m *testing.M) {
+	wasmworker.Main()
+	goleak.VerifyTestMain(census.Checked(m))
+}
+
+const (
+	// hang is how long a call may take.
+	hang = 2 * time.Minute
+	// window is how many calls are under way at a time.
+	window = 128
+
+	memoryLimit = 32 << 20
+	outputLimit = 256 << 10
+)
+
+// The methods that may not be there yet, by name.
+const (
+	snapshot = startmethod.Method("snapshot")
+	warm     = startmethod.Method("warm")
+)
+
+// raw is a function of these guests, future a call of one.
+type (
+	raw    = executor.Func[[]byte, []byte]
+	future = executor.Future[[]byte]
+)
+
+// newExecutor returns an executor with one worker, which is not replaced as long
+// as it lives.
+func newExecutor(t *testing.T, o executor.Options) *executor.Executor {
+	t.Helper()
+	o.Workers = 1
+	o.CallsPerWorker, o.WorkerAge, o.WorkerGrowth, o.IdleTimeout = -1, -1, -1, -1
+	o.CacheDir = guesttest.CodeCache(t)
+	o.Limits = executor.Limits{Wall: hang, Memory: memoryLimit, Output: outputLimit}
+	if raceEnabled {
+		o.WorkerPath = guesttest.Worker(t)
+	}
+	ex, err := executor.New(&o)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, ex.Close()) })
+	return ex
+}
+
+func module(t *testing.T, wasm []byte) *serialize.Module {
+	t.Helper()
+	m, err := serialize.NewModule("guest", wasm)
+	require.NoError(t, err)
+	return m
+}
+
+// share is how many calls of n a run makes.
+func share(n int) int {
+	if testing.Short() {
+		return max(n/10, 5)
+	}
+	return n
+}
+
+// inWindows makes n calls, some at a time, and has each looked at in the order
+// of Submit.
+func inWindows(n int, submit func(i int) *future, settle func(i int, f *future)) {
+	var queue []*future
+	settled := 0
+	next := func() {
+		settle(settled, queue[0])
+		settled++
+		queue = queue[1:]
+	}
+	for i := range n {
+		queue = append(queue, submit(i))
+		if len(queue) == window {
+			next()
+		}
+	}
+	for len(queue) > 0 {
+		next()
+	}
+}
+
+// A record keeps what guests log.
+type record struct {
+	mu sync.Mutex // guards b
+	b  bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (r *record) Write(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.b.Write(p)
+}
+
+func (r *record) text() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.b.String()
+}
+
+func (r *record) logger() *slog.Logger { return slog.New(slog.NewTextHandler(r, nil)) }

@@ -1,0 +1,95 @@
+package leak_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sandpool/sandpool/executor"
+	"github.com/sandpool/sandpool/internal/guesttest"
+	"github.com/sandpool/sandpool/startmethod"
+)
+
+// TestMachinery has a Go guest use what its runtime has started in init:
+// goroutines, timers, the collector.
+func TestMachinery(t *testing.T) {
+	t.Parallel()
+	for _, method := range startmethod.Methods() {
+		t.Run(string(method), func(t *testing.T) {
+			t.Parallel()
+			n := share(300)
+			switch method {
+			case startmethod.Fresh: // each call compiles
+				n = share(20)
+			case snapshot:
+				n = share(10_000)
+			}
+			ex := newExecutor(t, executor.Options{StartMethod: method})
+			machinery := raw{Module: module(t, guesttest.Bytes(t, "state")), Name: "machinery"}
+			inWindows(n, func(i int) *future {
+				input := "quick"
+				if i%10 == 0 {
+					input = "slow"
+				}
+				return executor.Submit(t.Context(), ex, machinery, []byte(input))
+			}, func(i int, f *future) {
+				out, err := f.Wait(t.Context())
+				require.NoError(t, err, "call %d", i)
+				count := 1
+				if method == warm {
+					count = i + 1
+				}
+				require.Equal(t, fmt.Sprintf("ok %d", count), string(out), "call %d", i)
+				require.Equal(t, method, f.Usage().StartMethod)
+			})
+		})
+	}
+}
+
+// TestDraw looks for random choices that are the same in two calls.
+func TestDraw(t *testing.T) {
+	t.Parallel()
+	for _, method := range startmethod.Methods() {
+		t.Run(string(method), func(t *testing.T) {
+			t.Parallel()
+			n := 200
+			if method == startmethod.Fresh {
+				n = 10
+			}
+			ex := newExecutor(t, executor.Options{StartMethod: method})
+			draw := raw{Module: module(t, guesttest.Bytes(t, "state")), Name: "draw"}
+			drawn := make(map[string]map[string]bool) // by source
+			numbers := make(map[string]bool)          // of the sources of numbers, each
+			inWindows(n, func(int) *future {
+				return executor.Submit(t.Context(), ex, draw, nil)
+			}, func(_ int, f *future) {
+				out, err := f.Wait(t.Context())
+				require.NoError(t, err)
+				for line := range strings.Lines(string(out)) {
+					source, choice, ok := strings.Cut(strings.TrimSpace(line), ": ")
+					require.True(t, ok, line)
+					if drawn[source] == nil {
+						drawn[source] = make(map[string]bool)
+					}
+					drawn[source][choice] = true
+					if strings.HasPrefix(source, "math/rand") {
+						for number := range strings.FieldsSeq(choice) {
+							require.False(t, numbers[number], "%s drew %s twice", source, number)
+							numbers[number] = true
+						}
+					}
+				}
+			})
+			require.Len(t, numbers, n*(8+4))
+			for _, source := range []string{"maphash", "crypto/rand"} {
+				require.Len(t, drawn[source], n, source)
+			}
+			for _, source := range []string{"map of init", "map of call"} {
+				// There are few orders, since only the start of an iteration is random.
+				require.GreaterOrEqual(t, len(drawn[source]), min(n/4, 10), source)
+			}
+		})
+	}
+}
