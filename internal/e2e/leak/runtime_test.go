@@ -12,6 +12,18 @@ import (
 	"github.com/sandpool/sandpool/startmethod"
 )
 
+// machineryCalls is how many calls of machinery there are.
+func machineryCalls(method startmethod.Method) int {
+	switch method {
+	case startmethod.Fresh: // each compiles
+		return 20
+	case snapshot:
+		return 10_000
+	default:
+		return 300
+	}
+}
+
 // TestMachinery has a Go guest use what its runtime has started in init:
 // goroutines, timers, the collector.
 func TestMachinery(t *testing.T) {
@@ -19,14 +31,12 @@ func TestMachinery(t *testing.T) {
 	for _, method := range startmethod.Methods() {
 		t.Run(string(method), func(t *testing.T) {
 			t.Parallel()
-			n := share(300)
-			switch method {
-			case startmethod.Fresh: // each call compiles
-				n = share(20)
-			case snapshot:
-				n = share(10_000)
+			n := share(machineryCalls(method))
+			o := executor.Options{StartMethod: method}
+			if method == warm {
+				o.Batch = -1 // in the order of Submit, see newCell
 			}
-			ex := newExecutor(t, executor.Options{StartMethod: method})
+			ex := newExecutor(t, o)
 			machinery := raw{Module: module(t, guesttest.Bytes(t, "state")), Name: "machinery"}
 			inWindows(n, func(i int) *future {
 				input := "quick"
