@@ -113,7 +113,7 @@ chaos: ## everything at once to an executor: CALLS calls, for DURATION (SEED rep
 
 .PHONY: leak
 leak: deps ## the leak matrix: what a call leaves behind for the next, by start method and guest
-	go test -count=1 -v -timeout=60m ./internal/e2e/leak
+	go test -count=1 -v -timeout=60m ./internal/e2e/leak -args -leak.full
 
 .PHONY: nightly
 nightly: ## the long forms: fuzzing ten minutes a target, all tests ten times under the race detector, parity, chaos and leak

@@ -69,6 +69,9 @@ func (s *server) serveCall(h wire.Header, input []byte) error {
 	kept := s.keep(inst, sl, f)
 	s.call = nil
 	s.tidy(kept && f == nil)
+	if kept && err == nil {
+		err = s.audit.look(inst, sl)
+	}
 	return err
 }
 

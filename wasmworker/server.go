@@ -36,6 +36,7 @@ type server struct {
 	clock   uint64            // counts uses of kept instances
 	kept    uint64            // bytes that their memories hold
 	pages   *snapshot.Pages   // nil where the system does not tell which were written to
+	audit   audit
 	heap    heapWatch
 
 	call    *call   // the call being run: one; nil between calls
@@ -80,6 +81,9 @@ func handshake(in *proc.Inherited, calls *ledger, out *replies) (*server, error)
 		return nil, fmt.Errorf("handshake: host has engine %s, this worker %s: build both from the same source", hello.Engine, engine.Version())
 	}
 	s.role = hello.Role
+	if s.audit.every, err = auditEvery(); err != nil {
+		return nil, fmt.Errorf("handshake: %w", err)
+	}
 	keep := in.Files()
 	if s.pages, err = snapshot.OpenPages(); err == nil { // else images are copied as a whole
 		keep = append(keep, s.pages.File())

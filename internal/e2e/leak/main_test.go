@@ -2,6 +2,7 @@ package leak_test
 
 import (
 	"bytes"
+	"flag"
 	"log/slog"
 	"sync"
 	"testing"
@@ -33,11 +34,13 @@ const (
 	outputLimit = 256 << 10
 )
 
-// The methods that may not be there yet, by name.
 const (
-	snapshot = startmethod.Method("snapshot")
-	warm     = startmethod.Method("warm")
+	snapshot = startmethod.Snapshot
+	warm     = startmethod.Warm
 )
+
+// full is the size of make leak.
+var full = flag.Bool("leak.full", false, "make all the calls, not a tenth of them")
 
 // raw is a function of these guests, future a call of one.
 type (
@@ -52,6 +55,7 @@ func newExecutor(t *testing.T, o executor.Options) *executor.Executor {
 	o.Workers = 1
 	o.CallsPerWorker, o.WorkerAge, o.WorkerGrowth, o.IdleTimeout = -1, -1, -1, -1
 	o.CacheDir = guesttest.CodeCache(t)
+	o.Env = append(o.Env, wasmworker.AuditVariable+"=100")
 	o.Limits = executor.Limits{Wall: hang, Memory: memoryLimit, Output: outputLimit}
 	if raceEnabled {
 		o.WorkerPath = guesttest.Worker(t)
@@ -71,10 +75,10 @@ func module(t *testing.T, wasm []byte) *serialize.Module {
 
 // share is how many calls of n a run makes.
 func share(n int) int {
-	if testing.Short() {
-		return max(n/10, 5)
+	if *full {
+		return n
 	}
-	return n
+	return max(n/10, 5)
 }
 
 // inWindows makes n calls, some at a time, and has each looked at in the order
