@@ -128,4 +128,5 @@ func failed(err error) *call {
 func (cl *call) forget() {
 	cl.input, cl.module, cl.worker, cl.tenant = nil, nil, nil, nil
 	cl.values, cl.hostCtx, cl.parent, cl.hook, cl.expire = nil, nil, nil, nil, nil
+	cl.start = start{} // its image may be large
 }

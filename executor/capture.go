@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,16 +42,15 @@ func isVerdict(err error) bool {
 }
 
 // take captures an image in a process of its own.
-func (c *core) take(m *module, img *image, t target) (*snapshot, error) {
-	if !c.needed(img) { // else it could wait for a capture that waits for it
-		select {
-		case c.compiles <- struct{}{}:
-			defer func() { <-c.compiles }()
-		case <-c.quit:
-			return nil, ErrShutdown
-		}
+func (c *core) take(cl *call) (*snapshot, error) {
+	select {
+	case c.compiles <- struct{}{}:
+		defer func() { <-c.compiles }()
+	case <-c.quit:
+		return nil, ErrShutdown
 	}
-	l := t.limits
+	m := cl.module
+	l := cl.target.limits
 	data := baseData + 2*uint64(l.Memory) + uint64(l.Input) + uint64(l.Output) // the self-test has an instance of its own
 	if m.entry == nil {
 		data = max(data, compileData)
@@ -64,9 +64,9 @@ func (c *core) take(m *module, img *image, t target) (*snapshot, error) {
 		cn.end(c)
 		return nil, err
 	}
-	timeout := captureTimeout(l.Wall)
+	timeout := cmp.Or(c.captureTime, captureTimeout(l.Wall))
 	timer := time.AfterFunc(timeout, cn.p.Kill)
-	meta, err := c.captureIn(cn, m, img, t, draft)
+	meta, err := c.captureIn(cn, cl, draft)
 	late := !timer.Stop()
 	exit := cn.end(c) // before the seal: it may have the file mapped
 	if err == nil {
@@ -81,6 +81,8 @@ func (c *core) take(m *module, img *image, t target) (*snapshot, error) {
 		return nil, &verdictError{"capturing its image failed", answer.err}
 	case late:
 		return nil, &verdictError{reason: fmt.Sprintf("capturing its image takes more than %v", timeout)}
+	case isEnd(err) && exit.Signal != 0: // nobody but the system or its users: it need not be the module
+		return nil, &StartError{Stage: "capture", Stderr: exit.Stderr, Err: exitReason(exit)}
 	case isEnd(err):
 		return nil, &verdictError{"the process that captures its image died", &StartError{Stage: "capture", Stderr: exit.Stderr, Err: exitReason(exit)}}
 	default:
@@ -104,9 +106,7 @@ func newSnapshot(draft *shm.Draft, meta wire.Image) (*snapshot, error) {
 }
 
 // captureIn loads the module into the template and has it captured.
-func (c *core) captureIn(cn *conn, m *module, img *image, t target, draft *shm.Draft) (meta wire.Image, err error) {
-	cl := newCall(t, nil)
-	cl.core, cl.module, cl.captures, cl.values = c, m, img, context.Background()
+func (c *core) captureIn(cn *conn, cl *call, draft *shm.Draft) (meta wire.Image, err error) {
 	w := &worker{core: c, conn: cn, wake: make(chan struct{}, 1)} // of no fleet: it only serves host functions
 	defer func() {
 		var end context.CancelCauseFunc
@@ -210,15 +210,40 @@ func (cn *conn) capturedImage(cl *call) (meta wire.Image, err error) {
 		return meta, answerError{errors.New(quote.Line(got.Unfit))}
 	}
 	meta = got.Image
-	layout := cl.module.program.layout
-	switch {
-	case meta.Size > uint64(cl.target.limits.Memory) || meta.Size%(64<<10) != 0:
-		return meta, fmt.Errorf("template captured %d bytes", meta.Size)
-	case len(meta.Globals) != layout.Globals:
-		return meta, fmt.Errorf("template captured %d globals of %d", len(meta.Globals), layout.Globals)
-	case len(meta.Random) > wire.MaxRandom:
-		return meta, fmt.Errorf("template found %d generators", len(meta.Random))
+	if err := checkImage(meta, cl); err != nil {
+		return meta, fmt.Errorf("template captured what cannot be: %w", err)
 	}
 	meta.Number = cl.core.numbers.Add(1)
 	return meta, nil
 }
+
+// checkImage reports what is wrong with an image that a template has captured:
+// workers that were given it would give up.
+func checkImage(meta wire.Image, cl *call) error {
+	layout := cl.module.program.layout
+	most := min(uint64(cl.target.limits.Memory), layout.MaxPages<<16)
+	if least := cl.module.source.InitialMemory(); meta.Size < uint64(least) || meta.Size > most {
+		return fmt.Errorf("a memory of %d bytes, %d to %d are possible", meta.Size, least, most)
+	}
+	if meta.Size%(64<<10) != 0 {
+		return fmt.Errorf("a memory of %d bytes", meta.Size)
+	}
+	if len(meta.Globals) != layout.Globals {
+		return fmt.Errorf("%d globals of %d", len(meta.Globals), layout.Globals)
+	}
+	if len(meta.Random) > wire.MaxRandom {
+		return fmt.Errorf("%d generators, %d allowed", len(meta.Random), wire.MaxRandom)
+	}
+	next := uint64(0) // they do not overlap
+	for _, at := range meta.Random {
+		if at%8 != 0 || uint64(at) < next || uint64(at)+generatorSize > meta.Size {
+			return fmt.Errorf("a generator at %#x of %d bytes", at, meta.Size)
+		}
+		next = uint64(at) + generatorSize
+	}
+	return nil
+}
+
+// generatorSize is how large the states are that [wire.Image.Random] has the offsets
+// of, in bytes: those of Go's own generator.
+const generatorSize = 304

@@ -27,18 +27,20 @@ const (
 // A core is an executor without its handle. Every change of its state goes
 // through update.
 type core struct {
-	opts     Options
-	setup    setup
-	log      *slog.Logger
-	launcher *proc.Launcher
-	store    *codecache.Store       // nil without a cache directory
-	results  *resultCache           // nil without one
-	inline   bool                   // set by tests: modules travel through the pipe, as they do off Linux
-	engine   string                 // names the engine in the store
-	reusable weak.Pointer[Reusable] // that it belongs to; set before its first call
-	compiles chan struct{}          // holds a token for each template process that may run
-	imageAge time.Duration          // after which an image is captured anew
-	numbers  atomic.Uint64          // counts snapshots
+	opts        Options
+	setup       setup
+	log         *slog.Logger
+	launcher    *proc.Launcher
+	store       *codecache.Store       // nil without a cache directory
+	results     *resultCache           // nil without one
+	inline      bool                   // set by tests: modules travel through the pipe, as they do off Linux
+	engine      string                 // names the engine in the store
+	reusable    weak.Pointer[Reusable] // that it belongs to; set before its first call
+	compiles    chan struct{}          // holds a token for each template process that may run
+	imageAge    time.Duration          // after which an image is captured anew
+	maxImages   int
+	captureTime time.Duration // that a capture may take; 0 for what captureTimeout says
+	numbers     atomic.Uint64 // counts snapshots
 
 	wg       sync.WaitGroup // every goroutine of the executor but finish's
 	finisher sync.Once      // starts finish
@@ -80,6 +82,7 @@ func newCore(o Options, id uint64, setup setup) *core {
 		opts:      o,
 		setup:     setup,
 		imageAge:  maxImageAge,
+		maxImages: maxImages,
 		log:       o.Logger,
 		launcher:  proc.NewLauncher(),
 		compiles:  make(chan struct{}, max(1, o.Workers/2)),

@@ -91,6 +91,12 @@ func (w *worker) callHost(cl *call, name string, input []byte) (r hostResult, er
 	if ctx == nil {
 		return r, errCondemned
 	}
+	if cl.captures != nil {
+		// Its turn is for others meanwhile: the function may wait for what one of them
+		// compiles or captures. Who has a turn comes to an end, so that waiting for one is bounded.
+		<-c.compiles
+		defer func() { c.compiles <- struct{}{} }()
+	}
 	result := make(chan hostResult, 1) // holds 1: nobody may be left to receive
 	fn := c.opts.Host.functions[name].call
 	// It exits when the function returns, which should be when ctx ends. Nobody waits

@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"context"
 	"time"
 
 	"github.com/sandpool/sandpool/internal/shm"
@@ -31,6 +32,7 @@ type image struct {
 	class   uint64 // counts images
 	state   readiness
 	waiting callList
+	depth   int       // while it is compiling: that of the call it is captured for
 	current *snapshot // the last one captured
 	taken   time.Time
 	reason  string // why there is none
@@ -57,7 +59,7 @@ type start struct {
 func (c *core) imageKeyOf(cl *call) imageKey {
 	t := &cl.target
 	key := imageKey{memory: t.limits.Memory, host: t.host, seed: t.seed}
-	if c.isolates() {
+	if c.isolates() || t.method == startmethod.Warm { // no instance serves two tenants
 		key.tenant = t.tenant
 	}
 	return key
@@ -72,32 +74,40 @@ func (c *core) methodLocked(cl *call) bool {
 	if cl.start.method != startmethod.Snapshot && cl.start.method != startmethod.Warm {
 		return true
 	}
+	unfit := m.program.layout == nil
+	if unfit && cl.start.method == startmethod.Snapshot { // there is nothing to note, or to push others out for
+		cl.fallBackLocked(m.program.unfit)
+		return true
+	}
 	img := c.imageLocked(m, c.imageKeyOf(cl))
 	if cl.start.method == startmethod.Warm {
 		cl.start.class = img.class
 	}
 	switch {
-	case m.program.layout == nil:
+	case unfit:
 		cl.fallBackLocked(m.program.unfit)
 		return true
 	case img.state == compiled:
 		cl.start.class, cl.start.snap = img.class, img.current
-		if cl.start.method == startmethod.Snapshot && time.Since(img.taken) > c.imageAge {
+		if cl.start.method == startmethod.Snapshot && time.Since(img.taken) > c.imageAge && c.capturing[img] == nil {
 			img.taken = time.Now() // whatever comes of it: not again at the next call
-			c.captureLocked(m, img, cl.target)
+			c.captureLocked(m, img, cl)
 		}
 		return true
 	case img.state == refused && time.Now().Before(img.retryAt):
 		cl.fallBackLocked(img.reason)
 		return true
-	case cl.insideLocked(img):
-		cl.fallBackLocked("the call is part of the capture of its image")
+	case img.state == compiling && img.depth < cl.depth:
+		// The capture may be waiting for this call, which one of its host functions has
+		// submitted, or for a place that another nested one takes. Who only waits for
+		// what is as deep, or deeper, waits in no circle.
+		cl.fallBackLocked("the image is being captured for a call that is nested less deeply")
 		return true
 	}
 	img.waiting.push(cl)
 	if img.state != compiling {
-		img.state = compiling
-		c.captureLocked(m, img, cl.target)
+		img.state, img.depth = compiling, cl.depth
+		c.captureLocked(m, img, cl)
 	}
 	return false
 }
@@ -108,32 +118,6 @@ func (cl *call) fallBackLocked(reason string) {
 		cl.start = start{method: startmethod.Precompiled}
 	}
 	cl.usage.StartMethod, cl.usage.Fallback = cl.start.method, reason
-}
-
-// insideLocked reports whether a call was submitted by a host function that the
-// capture of an image waits for.
-func (cl *call) insideLocked(img *image) bool {
-	for p := cl.parent; p != nil; p = p.parent {
-		if p.captures == img {
-			return true
-		}
-	}
-	return false
-}
-
-// needed reports whether a capture waits for another: the call that another one's
-// host function has submitted.
-func (c *core) needed(img *image) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, cl := range img.waiting.appendTo(nil) {
-		for p := cl.parent; p != nil; p = p.parent {
-			if p.captures != nil {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // imageLocked returns a module's image, new if need be.
@@ -173,22 +157,26 @@ func (c *core) evictImageLocked() {
 			}
 		}
 	}
-	if oldest != nil && (count >= maxImages || bytes >= maxImageBytes) {
+	if oldest != nil && (count >= c.maxImages || bytes >= maxImageBytes) {
 		delete(owner.images, oldest.key)
 	}
 }
 
-// captureLocked has a template process capture an image.
-func (c *core) captureLocked(m *module, img *image, t target) {
+// captureLocked has a template process capture an image, for a call that wants it.
+func (c *core) captureLocked(m *module, img *image, wants *call) {
 	m.users++ // until it has
 	c.capturing[img] = m
-	c.wg.Go(func() { c.capture(m, img, t) }) // exits when the template has; settleLocked kills that
+	// What it has the host do is nested as deeply as if the call itself had.
+	cl := newCall(wants.target, nil)
+	cl.core, cl.module, cl.captures, cl.values = c, m, img, context.Background()
+	cl.depth, cl.parent, cl.budget = wants.depth, wants.parent, wants.budget
+	c.wg.Go(func() { c.capture(m, img, cl) }) // exits when the template has; settleLocked kills that
 }
 
 // capture gets an image and lets the waiting calls go on.
-func (c *core) capture(m *module, img *image, t target) {
+func (c *core) capture(m *module, img *image, cl *call) {
 	began := time.Now()
-	snap, err := c.take(m, img, t)
+	snap, err := c.take(cl)
 	c.update(func() {
 		m.users--
 		delete(c.capturing, img)
@@ -206,7 +194,7 @@ func (c *core) capture(m *module, img *image, t target) {
 	switch {
 	case closedAlready(c.quit):
 	case err != nil:
-		c.log.Warn("no image of the module: its calls run precompiled", "module", m.source.Name(), "reason", err)
+		c.log.Warn("no image of the module could be captured", "module", m.source.Name(), "reason", err)
 	default:
 		c.log.Info("image captured", "module", m.source.Name(), "bytes", snap.meta.Size, "took", time.Since(began))
 	}
