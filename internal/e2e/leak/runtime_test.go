@@ -66,7 +66,7 @@ func TestDraw(t *testing.T) {
 			t.Parallel()
 			n := 200
 			if method == startmethod.Fresh {
-				n = 10
+				n = share(10)
 			}
 			ex := newExecutor(t, executor.Options{StartMethod: method})
 			draw := raw{Module: module(t, guesttest.Bytes(t, "state")), Name: "draw"}
@@ -102,4 +102,35 @@ func TestDraw(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestHeavy calls a guest with much in its memory from init.
+func TestHeavy(t *testing.T) {
+	t.Parallel()
+	for _, method := range startmethod.Methods() {
+		t.Run(string(method), func(t *testing.T) {
+			t.Parallel()
+			ex := newExecutor(t, executor.Options{StartMethod: method})
+			heavy := module(t, guesttest.Bytes(t, "heavy"))
+			echo := raw{Module: heavy, Name: "echo"}
+			match := executor.Func[string, []int]{Module: heavy, Name: "match"}
+			for range 2 {
+				out, err := executor.Submit(t.Context(), ex, echo, []byte("echoed")).Wait(t.Context())
+				require.NoError(t, err)
+				require.Equal(t, "echoed", string(out))
+				found, err := executor.Submit(t.Context(), ex, match, `  User-39: "name"`).Wait(t.Context())
+				require.NoError(t, err)
+				require.Equal(t, []int{39, heavyByte(2)}, found)
+			}
+		})
+	}
+}
+
+// heavyByte is a byte of the guest's table.
+func heavyByte(at int) int {
+	x := uint32(1)
+	for range at + 1 {
+		x = x*1664525 + 1013904223
+	}
+	return int(x >> 24)
 }
