@@ -13,9 +13,9 @@ import (
 )
 
 // states makes functions of one tiny guest that keeps state.
-func states(t *testing.T, g guesttest.StateGuest) func(name string) raw {
+func states(t *testing.T, g guesttest.CountGuest) func(name string) raw {
 	t.Helper()
-	m := tiny(t, "state", guesttest.TinyState(g))
+	m := tiny(t, "state", guesttest.TinyCount(g))
 	return func(name string) raw { return raw{Module: m, Name: name} }
 }
 
@@ -27,18 +27,18 @@ func snapshots(t *testing.T, o executor.Options) *executor.Executor {
 }
 
 // show makes a call that succeeds and returns the state that it shows.
-func show(t *testing.T, ex *executor.Executor, fn raw) (guesttest.State, executor.Usage) {
+func show(t *testing.T, ex *executor.Executor, fn raw) (guesttest.Counts, executor.Usage) {
 	t.Helper()
 	f := executor.Submit(t.Context(), ex, fn, nil)
 	out, err := wait(t, f)
 	require.NoError(t, err)
-	s, _, ok := guesttest.ParseState(out)
+	s, _, ok := guesttest.ParseCounts(out)
 	require.True(t, ok)
 	return s, f.Usage()
 }
 
 // first is the state that a call of count leaves in a clean instance.
-var first = guesttest.State{Memory: 1, Global: 1}
+var first = guesttest.Counts{Memory: 1, Global: 1}
 
 // clean makes a call that finds a clean instance, one that is a clone.
 func clean(t *testing.T, ex *executor.Executor, fn raw) executor.Usage {
@@ -72,7 +72,7 @@ func TestSnapshot(t *testing.T) {
 	for name, set := range map[string]func(*executor.Executor){"files": func(*executor.Executor) {}, "inline": executor.SetInline} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ex, fn := snapshots(t, executor.Options{Workers: 2}), states(t, guesttest.StateGuest{Grow: 20})
+			ex, fn := snapshots(t, executor.Options{Workers: 2}), states(t, guesttest.CountGuest{Grow: 20})
 			set(ex)
 			for range 5 {
 				clean(t, ex, fn("count"))
@@ -130,7 +130,7 @@ func TestSnapshot_go(t *testing.T) {
 func TestSnapshot_workers(t *testing.T) {
 	t.Parallel()
 	g := newGate()
-	ex, fn := snapshots(t, executor.Options{Workers: 3, Batch: -1, Host: host(t, g.call)}), states(t, guesttest.StateGuest{})("host")
+	ex, fn := snapshots(t, executor.Options{Workers: 3, Batch: -1, Host: host(t, g.call)}), states(t, guesttest.CountGuest{})("host")
 	fn.Grants.Host = []string{"host"}
 	for range 2 {
 		var fs []*executor.Future[[]byte]
@@ -141,7 +141,7 @@ func TestSnapshot_workers(t *testing.T) {
 		for _, f := range fs {
 			out, err := wait(t, f)
 			require.NoError(t, err)
-			s, _, _ := guesttest.ParseState(out)
+			s, _, _ := guesttest.ParseCounts(out)
 			require.Equal(t, first, s)
 		}
 	}
@@ -151,7 +151,7 @@ func TestSnapshot_workers(t *testing.T) {
 
 func TestSnapshot_prewarm(t *testing.T) {
 	t.Parallel()
-	ex, fn := snapshots(t, executor.Options{Workers: 2, Standby: 1}), states(t, guesttest.StateGuest{})
+	ex, fn := snapshots(t, executor.Options{Workers: 2, Standby: 1}), states(t, guesttest.CountGuest{})
 	require.NoError(t, ex.Prewarm(t.Context(), 2, fn("count").Module))
 	captured(t, ex, 1)
 	for range 3 {
@@ -162,7 +162,7 @@ func TestSnapshot_prewarm(t *testing.T) {
 
 func TestSnapshot_recycling(t *testing.T) {
 	t.Parallel()
-	ex, fn := snapshots(t, executor.Options{Workers: 1, CallsPerWorker: 2}), states(t, guesttest.StateGuest{})
+	ex, fn := snapshots(t, executor.Options{Workers: 1, CallsPerWorker: 2}), states(t, guesttest.CountGuest{})
 	pids := make(map[int]bool)
 	for range 6 {
 		pids[clean(t, ex, fn("count")).PID] = true
@@ -178,7 +178,7 @@ func TestSnapshot_workerKilled(t *testing.T) {
 	}
 	var ex *executor.Executor
 	ex = snapshots(t, executor.Options{Workers: 1, Host: host(t, killsOwnWorker(t, &ex, 1))})
-	fn := states(t, guesttest.StateGuest{})("host")
+	fn := states(t, guesttest.CountGuest{})("host")
 	fn.Grants.Host = []string{"host"}
 	_, err := call(t, ex, fn, nil)
 	var we *executor.WorkerError
@@ -192,7 +192,7 @@ func TestSnapshot_keys(t *testing.T) {
 	t.Parallel()
 	m, err := executor.NewHostModule(executor.HostFunc("a", bottom), executor.HostFunc("b", bottom))
 	require.NoError(t, err)
-	fn := states(t, guesttest.StateGuest{})("count")
+	fn := states(t, guesttest.CountGuest{})("count")
 	for name, tc := range map[string]struct {
 		isolate executor.Switch
 		change  func(fn *raw)
@@ -208,8 +208,8 @@ func TestSnapshot_keys(t *testing.T) {
 		"host":             {executor.Auto, func(fn *raw) { fn.Grants.Host = []string{"b"} }, 2},
 		"host, other":      {executor.Auto, func(fn *raw) { fn.Grants.Host = []string{"a", "b"} }, 2},
 		"seed":             {executor.Auto, func(fn *raw) { fn.Grants.Seed = 7 }, 2},
-		"module":           {executor.Auto, func(fn *raw) { *fn = states(t, guesttest.StateGuest{Hook: guesttest.FailHook})("peek") }, 1},
-		"module's data":    {executor.Auto, func(fn *raw) { fn.Module = states(t, guesttest.StateGuest{Salt: "!"})("").Module }, 2},
+		"module":           {executor.Auto, func(fn *raw) { *fn = states(t, guesttest.CountGuest{Hook: guesttest.FailHook})("peek") }, 1},
+		"module's data":    {executor.Auto, func(fn *raw) { fn.Module = states(t, guesttest.CountGuest{Salt: "!"})("").Module }, 2},
 		"method, the same": {executor.Auto, func(fn *raw) { fn.StartMethod = startmethod.Snapshot }, 1},
 		"warm, the same":   {executor.Auto, func(fn *raw) { fn.StartMethod = startmethod.Warm }, 1},
 		"precompiled":      {executor.Auto, func(fn *raw) { fn.StartMethod = startmethod.Precompiled }, 1},
@@ -237,9 +237,9 @@ func TestSnapshot_data(t *testing.T) {
 	ex := snapshots(t, executor.Options{Workers: 1, CacheDir: executor.NoCacheDir})
 	for range 3 {
 		for _, salt := range []string{"a", "b"} {
-			out, err := call(t, ex, states(t, guesttest.StateGuest{Salt: salt})("count"), nil)
+			out, err := call(t, ex, states(t, guesttest.CountGuest{Salt: salt})("count"), nil)
 			require.NoError(t, err)
-			s, got, _ := guesttest.ParseState(out)
+			s, got, _ := guesttest.ParseCounts(out)
 			require.Equal(t, first, s)
 			require.Equal(t, salt, got)
 		}
@@ -250,7 +250,7 @@ func TestSnapshot_data(t *testing.T) {
 // Many calls wait for one image.
 func TestSnapshot_together(t *testing.T) {
 	t.Parallel()
-	ex, fn := snapshots(t, executor.Options{Workers: 2}), states(t, guesttest.StateGuest{})
+	ex, fn := snapshots(t, executor.Options{Workers: 2}), states(t, guesttest.CountGuest{})
 	var wg sync.WaitGroup
 	for i := range 20 {
 		wg.Go(func() {

@@ -19,8 +19,8 @@ const (
 	WrongHook      // has the type () -> ()
 )
 
-// A StateGuest is what [TinyState] makes.
-type StateGuest struct {
+// A CountGuest is what [TinyCount] makes.
+type CountGuest struct {
 	Salt  string // a constant among its data; its length is part of the code
 	Hook  Hook
 	Table bool   // code changes a table
@@ -34,30 +34,30 @@ const (
 	stateSize = 24
 )
 
-// A State is the first bytes of each output of a [StateGuest]; the salt follows.
-type State struct {
+// Counts are the first bytes of each output of a [CountGuest]; the salt follows.
+type Counts struct {
 	Memory, Global, Hooks uint32
 	Seed                  uint64
 }
 
-// ParseState reads an output.
-func ParseState(output []byte) (s State, salt string, ok bool) {
+// ParseCounts reads an output.
+func ParseCounts(output []byte) (s Counts, salt string, ok bool) {
 	if len(output) < stateSize {
 		return s, "", false
 	}
 	u32 := binary.LittleEndian.Uint32
-	s = State{u32(output), u32(output[4:]), u32(output[8:]), binary.LittleEndian.Uint64(output[16:])}
+	s = Counts{u32(output), u32(output[4:]), u32(output[8:]), binary.LittleEndian.Uint64(output[16:])}
 	return s, string(output[stateSize:]), true
 }
 
-// StateFunctions are the functions of a [StateGuest]. Each counts itself, but for
+// CountFunctions are the functions of a [CountGuest]. Each counts itself, but for
 // peek, does what it is called and shows the state.
-func StateFunctions() []string {
+func CountFunctions() []string {
 	return []string{"count", "peek", "fail", "trap", "exit", "loop", "log", "host", "grow", "panic"}
 }
 
-// TinyState returns a guest whose functions keep state in memory and in a global.
-func TinyState(g StateGuest) []byte {
+// TinyCount returns a guest whose functions keep state in memory and in a global.
+func TinyCount(g CountGuest) []byte {
 	const global = 0
 	t := NewTiny()
 	h := t.ImportHost()
@@ -71,7 +71,7 @@ func TinyState(g StateGuest) []byte {
 		I32(stateAt).I32(stateAt).Load(0).I32(1).Add().Store(0).
 		GlobalGet(global).I32(1).Add().GlobalSet(global).
 		End()
-	for i, name := range StateFunctions() {
+	for i, name := range CountFunctions() {
 		body.Get(paramFunction).I32(int32(i)).Eq().If().Append(t.stateFunction(name, g, h, exit)).End()
 	}
 	body.
@@ -83,7 +83,7 @@ func TinyState(g StateGuest) []byte {
 }
 
 // stateFunction is what a function does before it shows the state.
-func (t *Tiny) stateFunction(name string, g StateGuest, h Host, exit uint32) *Code {
+func (t *Tiny) stateFunction(name string, g CountGuest, h Host, exit uint32) *Code {
 	c := new(Code)
 	switch name {
 	case "fail", "panic":
@@ -117,9 +117,9 @@ func (t *Tiny) stateFunction(name string, g StateGuest, h Host, exit uint32) *Co
 }
 
 // finishState is Finish for several functions, with the hook.
-func (t *Tiny) finishState(g StateGuest, body *Code) []byte {
+func (t *Tiny) finishState(g CountGuest, body *Code) []byte {
 	var list []string
-	for _, name := range StateFunctions() {
+	for _, name := range CountFunctions() {
 		list = append(list, fmt.Sprintf(`{"name":%q,"in":"bytes","out":"bytes"}`, name))
 	}
 	about := t.Text(`{"sdk":"tiny","functions":[` + strings.Join(list, ",") + `]}`)
