@@ -41,7 +41,7 @@ build: ## build the command line tool into bin/
 
 .PHONY: test
 test: ## run all tests
-	$(call each,go test -shuffle=on ./...)
+	$(call each,go test -shuffle=on -timeout=30m ./...)
 
 .PHONY: race
 race: deps ## run the short tests under the race detector
