@@ -181,7 +181,7 @@ func (c *core) feedLocked(w *worker) {
 func (c *core) topUpLocked() {
 	for i, w := range c.fed {
 		c.fed[i] = nil
-		if c.queue.size > 0 && len(c.fleet.idle) == 0 && len(w.held) > 0 && !w.out && w.depth == 1 && !c.wornLocked(w) {
+		if c.queue.size > 0 && len(c.fleet.idle) == 0 && len(w.held) > 0 && !w.out && !w.revoking && w.depth == 1 && !c.wornLocked(w) {
 			c.handAheadLocked(w)
 		}
 	}

@@ -26,10 +26,13 @@ const costlyEvery = 100
 type cell struct {
 	method startmethod.Method // asked for
 	used   startmethod.Method // of the calls that succeeded
-	state  *guesttest.State
-	ex     *executor.Executor
-	do     raw
-	logs   record
+
+	fallback string // why that is another
+
+	state *guesttest.State
+	ex    *executor.Executor
+	do    raw
+	logs  record
 
 	clean     string // the look at an instance that nobody has touched
 	firstLine bool   // only that of a look is compared
@@ -48,21 +51,37 @@ func newCell(t *testing.T, method startmethod.Method, state *guesttest.State, o 
 	t.Helper()
 	c := &cell{method: method, state: state, pids: make(map[int]bool), ends: make(map[string]int)}
 	o.StartMethod = method
-	if method == warm {
-		// A call that was handed ahead and given back may come after later ones, which
-		// shows in an instance that is kept.
-		o.Batch = -1
-	}
 	o.GuestLog = c.logs.logger()
 	c.ex = newExecutor(t, o)
 	c.do = raw{Module: module(t, state.Wasm), Name: "do"}
 
-	fresh := c.do
-	fresh.StartMethod = startmethod.Fresh
-	out, err := executor.Submit(t.Context(), c.ex, fresh, guesttest.StateInput("look", 0)).Wait(t.Context())
-	require.NoError(t, err)
-	c.clean = string(out)
+	c.clean = cleanLook(t, c, o.Initializer.Name)
 	return c
+}
+
+// looks are what cleanLook has seen: a Go guest takes seconds to compile.
+var looks struct {
+	mu  sync.Mutex // guards all; held while a look is taken
+	all map[string]string
+}
+
+// cleanLook looks at an instance that was made from scratch.
+func cleanLook(t *testing.T, c *cell, initializer string) string {
+	t.Helper()
+	key := c.do.Module.Digest() + initializer
+	looks.mu.Lock()
+	defer looks.mu.Unlock()
+	if looks.all[key] == "" {
+		fresh := c.do
+		fresh.StartMethod = startmethod.Fresh
+		out, err := executor.Submit(t.Context(), c.ex, fresh, guesttest.StateInput("look", 0)).Wait(t.Context())
+		require.NoError(t, err)
+		if looks.all == nil {
+			looks.all = make(map[string]string)
+		}
+		looks.all[key] = string(out)
+	}
+	return looks.all[key]
 }
 
 // verbs returns those that are costly or those that are not, in order.
@@ -108,7 +127,7 @@ func (c *cell) run(t *testing.T, n int) {
 		c.calls++
 		if err == nil {
 			if c.used == "" {
-				c.used = u.StartMethod
+				c.used, c.fallback = u.StartMethod, u.Fallback
 			}
 			require.Equal(t, c.used, u.StartMethod, "call %d", i)
 		}

@@ -81,6 +81,15 @@ func share(n int) int {
 	return max(n/10, 5)
 }
 
+// slow skips what compiles a Go guest at every call, which takes seconds each. The
+// matrix itself does it in any case.
+func slow(t *testing.T, method startmethod.Method, guest string) {
+	t.Helper()
+	if method == startmethod.Fresh && guest == "go" && !*full {
+		t.Skip("compiles a Go guest at every call: make leak runs it")
+	}
+}
+
 // inWindows makes n calls, some at a time, and has each looked at in the order
 // of Submit.
 func inWindows(n int, submit func(i int) *future, settle func(i int, f *future)) {

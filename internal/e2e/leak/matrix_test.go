@@ -59,6 +59,7 @@ func TestFunctions(t *testing.T) {
 		for name, state := range states {
 			t.Run(string(method)+"/"+name, func(t *testing.T) {
 				t.Parallel()
+				slow(t, method, name)
 				c := newCell(t, method, state(t), executor.Options{})
 				mark, look := c.do, c.do
 				mark.Name, look.Name = "mark", "look"
@@ -85,6 +86,7 @@ func TestInitializer(t *testing.T) {
 		for name, state := range states {
 			t.Run(string(method)+"/"+name, func(t *testing.T) {
 				t.Parallel()
+				slow(t, method, name)
 				setup := executor.Initializer{Name: "setup", Input: fmt.Appendf(nil, "%08d", number)}
 				c := newCell(t, method, state(t), executor.Options{Initializer: setup})
 				c.base = kept{calls: 1, marks: 1, last: number}
@@ -111,6 +113,7 @@ func TestTable(t *testing.T) {
 			switch method {
 			case snapshot:
 				require.Equal(t, startmethod.Precompiled, c.used)
+				require.Contains(t, c.fallback, "changes a table")
 			case warm: // may keep an instance that it need not put back
 				require.Contains(t, []startmethod.Method{startmethod.Precompiled, warm}, c.used)
 			default:

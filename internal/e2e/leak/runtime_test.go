@@ -31,11 +31,9 @@ func TestMachinery(t *testing.T) {
 	for _, method := range startmethod.Methods() {
 		t.Run(string(method), func(t *testing.T) {
 			t.Parallel()
+			slow(t, method, "go")
 			n := share(machineryCalls(method))
 			o := executor.Options{StartMethod: method}
-			if method == warm {
-				o.Batch = -1 // in the order of Submit, see newCell
-			}
 			ex := newExecutor(t, o)
 			machinery := raw{Module: module(t, guesttest.Bytes(t, "state")), Name: "machinery"}
 			inWindows(n, func(i int) *future {
@@ -64,6 +62,7 @@ func TestDraw(t *testing.T) {
 	for _, method := range startmethod.Methods() {
 		t.Run(string(method), func(t *testing.T) {
 			t.Parallel()
+			slow(t, method, "go")
 			n := 200
 			if method == startmethod.Fresh {
 				n = share(10)
