@@ -150,6 +150,8 @@ type replay struct {
 // is done to a stock instance of the original and twice to one instance of the
 // rewritten module, which is restored before and between: every result and every
 // trap must be the same.
+//
+//nolint:tparallel // the scripts share the count
 func TestSpec(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
