@@ -160,20 +160,19 @@ func TestRestore_dropsPages(t *testing.T) {
 			require.Zero(t, dirty())
 			in.call("fill", 0, 1, 3*size)
 			require.EqualValues(t, 3, dirty())
-			require.NoError(t, in.Restore(&g.state))
+			in.restored(&g.state)
 			require.EqualValues(t, 3, dirty(), "copied back")
 			in.call("fill", 0, 1, snapshot.KeepPages*size)
-			require.NoError(t, in.Restore(&g.state))
+			in.restored(&g.state)
 			require.EqualValues(t, snapshot.KeepPages, dirty())
 			in.call("fill", 0, 1, (snapshot.KeepPages+1)*size)
-			require.NoError(t, in.Restore(&g.state))
+			in.restored(&g.state)
 			require.Zero(t, dirty(), "more than that are given back")
 			dropped := 0
 			for range 2 * snapshot.DropEvery {
 				in.call("grow", 1)
 				in.call("store", 0, 99)
-				require.NoError(t, in.Restore(&g.state))
-				require.NoError(t, in.Check(&g.state))
+				in.restored(&g.state)
 				if dirty() == 0 {
 					dropped++
 					require.EqualValues(t, g.state.Size, in.Memory.Opened())

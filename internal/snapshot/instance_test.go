@@ -382,6 +382,27 @@ func TestInstance_foreignState(t *testing.T) {
 	}
 }
 
+// An instance that did not get the memory of its image, and whose module did not
+// need it to be instantiated.
+func TestInstance_refused(t *testing.T) {
+	t.Parallel()
+	for _, m := range modes(t) {
+		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
+			g := newGuestOf(t, m, probe(0, 4), 4, 4, func(in *instance) { in.call("grow", 2) })
+			g.config.Limit = page
+			in := g.instance()
+			defer in.close()
+			require.EqualValues(t, 2*page, in.Memory.Refused())
+			g.state.Random = []uint32{0}
+			require.Error(t, in.Apply(&g.state))
+			require.Error(t, in.Check(&g.state))
+			require.Error(t, in.Restore(&g.state))
+			in.Reseed(&g.state, func([]byte) { t.Error("asked") })
+		})
+	}
+}
+
 func TestState_Validate(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {

@@ -109,7 +109,7 @@ func TestReseed(t *testing.T) {
 			const first, second = 8 * 4096, 8*4096 + 304
 			g := newGuestOf(t, m, probe(9, 9), 9, 9, func(in *instance) {
 				for i, at := range []uint32{first, second} {
-					in.Module.Memory().Write(at, generator([32]byte([]byte("0123456789abcdef0123456789abcdef")), 40*i+7))
+					in.Module.Memory().Write(at, generator([32]byte([]byte("0123456789abcdef0123456789abcdef")), 93*i+7)) // in the first block and in the last
 				}
 			})
 			require.Equal(t, []uint32{first, second}, g.state.Random)
