@@ -73,7 +73,7 @@ export PARITY_SUMMARY
 .PHONY: vet
 vet: ## vet every module, and the guest side as a guest
 	$(call each,go vet ./...)
-	GOOS=wasip1 GOARCH=wasm go vet ./guest ./guest/testdata/plain ./internal/guesttest/testdata/fixture
+	GOOS=wasip1 GOARCH=wasm go vet ./guest ./guest/testdata/plain $(addprefix ./internal/guesttest/testdata/,fixture state heavy)
 	cd examples && GOOS=wasip1 GOARCH=wasm go vet ./wordcount/guest
 
 .PHONY: cross
@@ -111,18 +111,31 @@ fuzz: ## fuzz each target for FUZZTIME
 chaos: ## everything at once to an executor: CALLS calls, for DURATION (SEED repeats the choices)
 	go test -count=1 -v -timeout=0 ./internal/e2e/chaos -args -chaos.calls=$(CALLS) -chaos.duration=$(DURATION) -chaos.seed=$(SEED)
 
+.PHONY: leak
+leak: deps ## the leak matrix: what a call leaves behind for the next, by start method and guest
+	go test -count=1 -v -timeout=60m ./internal/e2e/leak
+
 .PHONY: nightly
-nightly: ## the long forms: fuzzing ten minutes a target, all tests ten times under the race detector, parity and chaos
+nightly: ## the long forms: fuzzing ten minutes a target, all tests ten times under the race detector, parity, chaos and leak
 	$(MAKE) fuzz FUZZTIME=10m
 	$(call each,go test -race -count=10 -timeout=120m ./...)
 	$(MAKE) parity COUNT=10
 	$(MAKE) chaos DURATION=10m
+	$(MAKE) leak
+
+# The packages by what is looked for: a C compiler for the race detector, and clang
+# with WASI's C library for guests in C.
+WASI_CLANG := clang-16 lld-16 wasi-libc libclang-rt-16-dev-wasm32
 
 .PHONY: deps
-deps: ## install what tests need besides Go: a C compiler for the race detector (Debian)
-	@command -v gcc >/dev/null || { \
+deps: ## install what tests need besides Go: C compilers for the race detector and for guests (Debian)
+	@want=; \
+	command -v gcc >/dev/null || want="gcc libc6-dev"; \
+	{ command -v clang-16 && command -v wasm-ld-16 && test -e /usr/lib/wasm32-wasi/libc.a && \
+		test -e "$$(clang-16 --target=wasm32-wasi -print-libgcc-file-name)"; } >/dev/null || want="$$want $(WASI_CLANG)"; \
+	test -z "$$want" || { \
 		sudo=; test "$$(id -u)" = 0 || sudo=sudo; \
-		$$sudo apt-get update -q && $$sudo apt-get install -y -q --no-install-recommends gcc libc6-dev; }
+		$$sudo apt-get update -q && $$sudo apt-get install -y -q --no-install-recommends $$want; }
 
 .PHONY: ci
 ci: ## everything that the gate checks

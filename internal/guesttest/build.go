@@ -74,10 +74,15 @@ type guestSource struct {
 	native   bool
 }
 
-// builds has one entry for each guest asked for, built by the first.
+// A source is what one file is built from. It is comparable.
+type source interface {
+	build() (string, error) // the file's path
+}
+
+// builds has one entry for each file asked for, built by the first.
 var builds struct {
 	mu sync.Mutex // guards m; not held while building
-	m  map[guestSource]func() (string, error)
+	m  map[source]func() (string, error)
 }
 
 // Worker builds, in the same way, a program that is nothing but a worker, without
@@ -87,16 +92,16 @@ func Worker(tb testing.TB) string {
 	return build(tb, guestSource{pkg: fixtures + "worker", native: true})
 }
 
-func build(tb testing.TB, source guestSource) string {
+func build(tb testing.TB, from source) string {
 	tb.Helper()
 	builds.mu.Lock()
-	once, ok := builds.m[source]
+	once, ok := builds.m[from]
 	if !ok {
-		once = sync.OnceValues(source.build)
+		once = sync.OnceValues(from.build)
 		if builds.m == nil {
-			builds.m = make(map[guestSource]func() (string, error))
+			builds.m = make(map[source]func() (string, error))
 		}
-		builds.m[source] = once
+		builds.m[from] = once
 	}
 	builds.mu.Unlock()
 	path, err := once()
@@ -119,11 +124,25 @@ func (s guestSource) build() (string, error) {
 		return "", err
 	}
 	key := sha256.Sum256(fmt.Appendf(ids, "%q %s", buildFlags, engineOverride))
+	return stored(key, s.suffix(), func(tmp string) error {
+		args := []string{"-buildmode=c-shared", "-o", tmp}
+		if s.native {
+			// A test binary carries no module information, so its worker must not either.
+			args[0] = "-ldflags=-X " + engineOverride
+		}
+		_, err := s.goCommand(ctx, "build", args...)
+		return err
+	})
+}
+
+// stored returns the path of the file of that key, which compile writes if no
+// process has yet.
+func stored(key [sha256.Size]byte, suffix string, compile func(tmp string) error) (string, error) {
 	dir, err := cacheDir()
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, hex.EncodeToString(key[:16])+s.suffix())
+	path := filepath.Join(dir, hex.EncodeToString(key[:16])+suffix)
 	now := time.Now()
 	if err := os.Chtimes(path, now, now); err == nil {
 		return path, nil
@@ -132,7 +151,7 @@ func (s guestSource) build() (string, error) {
 
 	// Two processes may get here at once. Each builds its own file and the last
 	// rename wins; both files have the same content.
-	tmp, err := os.CreateTemp(dir, "build-*")
+	tmp, err := os.CreateTemp(dir, "build-*"+suffix)
 	if err != nil {
 		return "", err
 	}
@@ -140,12 +159,7 @@ func (s guestSource) build() (string, error) {
 	if err := tmp.Close(); err != nil {
 		return "", err
 	}
-	args := []string{"-buildmode=c-shared", "-o", tmp.Name()}
-	if s.native {
-		// A test binary carries no module information, so its worker must not either.
-		args[0] = "-ldflags=-X " + engineOverride
-	}
-	if _, err := s.goCommand(ctx, "build", args...); err != nil {
+	if err := compile(tmp.Name()); err != nil {
 		return "", err
 	}
 	if err := os.Rename(tmp.Name(), path); err != nil {

@@ -26,7 +26,7 @@ func TestBuild(t *testing.T) {
 	}
 	require.Equal(t, guesttest.Header(), guesttest.Bytes(t, "fixture")[:8])
 	require.Equal(t, paths[0], guesttest.BuildDir(t, filepath.Join("testdata", "fixture")), "same build IDs, same file")
-	entries, err := filepath.Glob(filepath.Join(filepath.Dir(paths[0]), "build-*"))
+	entries, err := filepath.Glob(filepath.Join(filepath.Dir(paths[0]), "build-*[0-9].wasm"))
 	require.NoError(t, err)
 	require.Empty(t, entries, "no temporary file is left")
 }

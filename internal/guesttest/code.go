@@ -1,6 +1,10 @@
 package guesttest
 
-import "slices"
+import (
+	"encoding/binary"
+	"math"
+	"slices"
+)
 
 // Code is a sequence of instructions. The zero value is empty; every method
 // appends one instruction and returns the Code. Block structures are closed
@@ -26,25 +30,39 @@ const (
 	opLocalTee     = 0x22
 	opGlobalGet    = 0x23
 	opGlobalSet    = 0x24
+	opTableSet     = 0x26
 	opI32Load      = 0x28
+	opI64Load      = 0x29
 	opI32Load8U    = 0x2d
 	opI32Store     = 0x36
+	opI64Store     = 0x37
 	opI32Store8    = 0x3a
 	opMemorySize   = 0x3f
 	opMemoryGrow   = 0x40
 	opI32Const     = 0x41
 	opI64Const     = 0x42
+	opF32Const     = 0x43
+	opF64Const     = 0x44
 	opI32Eqz       = 0x45
 	opI32Eq        = 0x46
 	opI32Ne        = 0x47
 	opI32LtU       = 0x49
 	opI32GeU       = 0x4f
+	opI64Eq        = 0x51
 	opI32Add       = 0x6a
 	opI32Sub       = 0x6b
 	opI32Mul       = 0x6c
+	opI32DivU      = 0x6e
 	opI32And       = 0x71
 	opI32Or        = 0x72
 	opI32ShrU      = 0x76
+	opI64Mul       = 0x7e
+	opI64Xor       = 0x85
+	opI64ShrU      = 0x88
+	opF64Add       = 0xa0
+	opI32WrapI64   = 0xa7
+	opI64OfF64     = 0xbd
+	opRefFunc      = 0xd2
 
 	noResult = 0x40 // a block structure's type
 )
@@ -132,6 +150,12 @@ func (c *Code) Store(offset uint32) *Code { return c.memory(opI32Store, offset) 
 // Store8 is Store for the lowest byte.
 func (c *Code) Store8(offset uint32) *Code { return c.memory(opI32Store8, offset) }
 
+// Load64 pushes the i64 at an address plus offset.
+func (c *Code) Load64(offset uint32) *Code { return c.memory(opI64Load, offset) }
+
+// Store64 is Store for an i64.
+func (c *Code) Store64(offset uint32) *Code { return c.memory(opI64Store, offset) }
+
 func (c *Code) memory(op byte, offset uint32) *Code {
 	return c.Raw(slices.Concat([]byte{op, 0}, uleb(offset))...)
 }
@@ -143,6 +167,14 @@ func (c *Code) MemorySize() *Code { return c.Raw(opMemorySize, 0) }
 // before, or -1.
 func (c *Code) MemoryGrow() *Code { return c.Raw(opMemoryGrow, 0) }
 
+// Tables.
+
+// RefFunc pushes a reference to a function, which must be in an element segment.
+func (c *Code) RefFunc(function uint32) *Code { return c.index(opRefFunc, function) }
+
+// TableSet pops a reference and an index, and writes it there in the table.
+func (c *Code) TableSet(table uint32) *Code { return c.index(opTableSet, table) }
+
 // Numbers.
 
 // I32 pushes a constant.
@@ -150,6 +182,11 @@ func (c *Code) I32(v int32) *Code { return c.Raw(append([]byte{opI32Const}, sleb
 
 // I64 pushes a constant.
 func (c *Code) I64(v int64) *Code { return c.Raw(append([]byte{opI64Const}, sleb(v)...)...) }
+
+// F64 pushes a constant.
+func (c *Code) F64(v float64) *Code {
+	return c.Raw(binary.LittleEndian.AppendUint64([]byte{opF64Const}, math.Float64bits(v))...)
+}
 
 // Eqz is 1 for 0 and 0 for all else.
 func (c *Code) Eqz() *Code { return c.Raw(opI32Eqz) }
@@ -183,3 +220,27 @@ func (c *Code) Or() *Code { return c.Raw(opI32Or) }
 
 // ShrU shifts what is below right by the top of the stack, unsigned.
 func (c *Code) ShrU() *Code { return c.Raw(opI32ShrU) }
+
+// DivU divides what is below by the top of the stack, unsigned; by zero it traps.
+func (c *Code) DivU() *Code { return c.Raw(opI32DivU) }
+
+// Eq64 compares two i64.
+func (c *Code) Eq64() *Code { return c.Raw(opI64Eq) }
+
+// Mul64 multiplies two i64.
+func (c *Code) Mul64() *Code { return c.Raw(opI64Mul) }
+
+// Xor64 is the bitwise exclusive or of two i64.
+func (c *Code) Xor64() *Code { return c.Raw(opI64Xor) }
+
+// ShrU64 shifts what is below right by the top of the stack, both i64, unsigned.
+func (c *Code) ShrU64() *Code { return c.Raw(opI64ShrU) }
+
+// Wrap makes the lower half of an i64 an i32.
+func (c *Code) Wrap() *Code { return c.Raw(opI32WrapI64) }
+
+// AddF64 adds two f64.
+func (c *Code) AddF64() *Code { return c.Raw(opF64Add) }
+
+// Bits64 makes the bits of an f64 an i64.
+func (c *Code) Bits64() *Code { return c.Raw(opI64OfF64) }

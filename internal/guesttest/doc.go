@@ -10,6 +10,18 @@
 // registers a function for each behaviour a test may need, from echo to an
 // endless loop; its source is the list of them.
 //
+// testdata/heavy does much work in its initialization.
+//
+// # C guests
+//
+// [BuildC] and [BytesC] run clang with wasi-libc, for what a guest without a
+// runtime of its own does: testdata/cstate.
+//
+// # Guests that remember
+//
+// testdata/state, testdata/cstate and [TinyState] change everything that a guest
+// can, and report what they find changed; see [State].
+//
 // # Tiny modules
 //
 // A [Module] assembles any module; the Tiny functions return finished ones. A

@@ -1,6 +1,9 @@
 package guesttest
 
-import "slices"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // A ValueType is the type of a parameter, a result, a local or a global.
 type ValueType byte
@@ -110,7 +113,8 @@ func (m *Module) Table(minSize, maxSize uint32) uint32 {
 	return m.tables.add([]byte{byte(FuncRef)}, limits(minSize, maxSize))
 }
 
-// Global adds a mutable global of type [I32] or [I64] and returns its index.
+// Global adds a mutable number and returns its index. The initial value of an
+// [F32] or [F64] is given by its bits.
 func (m *Module) Global(t ValueType, initial int64) uint32 {
 	return m.globals.add([]byte{byte(t), 1}, constant(t, initial))
 }
@@ -220,11 +224,16 @@ func limits(minimum, maximum uint32) []byte {
 
 // constant is the initializer of a global or the offset of a segment.
 func constant(t ValueType, v int64) []byte {
-	op := byte(opI32Const)
-	if t == I64 {
-		op = opI64Const
+	switch t {
+	case F32:
+		return append(binary.LittleEndian.AppendUint32([]byte{opF32Const}, uint32(v)), opEnd)
+	case F64:
+		return append(binary.LittleEndian.AppendUint64([]byte{opF64Const}, uint64(v)), opEnd)
+	case I64:
+		return append(append([]byte{opI64Const}, sleb(v)...), opEnd)
+	default:
+		return append(append([]byte{opI32Const}, sleb(v)...), opEnd)
 	}
-	return append(append([]byte{op}, sleb(v)...), opEnd)
 }
 
 func str(s string) []byte { return append(uleb(uint32(len(s))), s...) }

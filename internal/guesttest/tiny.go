@@ -1,6 +1,9 @@
 package guesttest
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 const (
 	abiModule  = "sandpool_v1"
@@ -75,7 +78,16 @@ func (t *Tiny) Text(s string) *Code {
 // Finish adds the two exports and a memory, and returns the module. The body
 // of the call has the parameters as locals 0 to 2 and then the given locals.
 func (t *Tiny) Finish(name string, memory [2]uint32, locals []ValueType, body *Code) []byte {
-	about := t.Text(fmt.Sprintf(`{"sdk":"tiny","functions":[{"name":%q,"in":"bytes","out":"bytes"}]}`, name))
+	return t.finish([]string{name}, memory, locals, body)
+}
+
+// finish is Finish for several functions, which the body tells apart.
+func (t *Tiny) finish(names []string, memory [2]uint32, locals []ValueType, body *Code) []byte {
+	functions := make([]string, len(names))
+	for i, name := range names {
+		functions[i] = fmt.Sprintf(`{"name":%q,"in":"bytes","out":"bytes"}`, name)
+	}
+	about := t.Text(`{"sdk":"tiny","functions":[` + strings.Join(functions, ",") + `]}`)
 	describe := t.Func(sigAnswer, nil, about.Call(t.Write).I32(0))
 	call := t.Func(sigRead, locals, body)
 	t.Memory(memory[0], memory[1])
