@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
+	"github.com/sandpool/sandpool/internal/proc"
 	"github.com/sandpool/sandpool/internal/quote"
 	"github.com/sandpool/sandpool/internal/shm"
 	"github.com/sandpool/sandpool/internal/wire"
@@ -59,16 +61,17 @@ func (c *core) take(cl *call) (*snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
+	end := sync.OnceValue(func() proc.Exit { return cn.end(c) })
+	defer end() // also when a log handler ends the goroutine
 	draft, err := shm.NewDraft("sandpool-image", l.Memory)
 	if err != nil {
-		cn.end(c)
 		return nil, err
 	}
 	timeout := cmp.Or(c.captureTime, captureTimeout(l.Wall))
 	timer := time.AfterFunc(timeout, cn.p.Kill)
 	meta, err := c.captureIn(cn, cl, draft)
 	late := !timer.Stop()
-	exit := cn.end(c) // before the seal: it may have the file mapped
+	exit := end() // before the seal: it may have the file mapped
 	if err == nil {
 		return newSnapshot(draft, meta)
 	}

@@ -2,6 +2,8 @@ package executor
 
 import (
 	"context"
+	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/sandpool/sandpool/internal/shm"
@@ -176,7 +178,16 @@ func (c *core) captureLocked(m *module, img *image, wants *call) {
 // capture gets an image and lets the waiting calls go on.
 func (c *core) capture(m *module, img *image, cl *call) {
 	began := time.Now()
+	taken := false
+	defer func() {
+		if p := recover(); p != nil {
+			c.captureLost(m, img, p)
+		} else if !taken {
+			c.captureLost(m, img, "a log handler has ended the goroutine")
+		}
+	}()
 	snap, err := c.take(cl)
+	taken = true
 	c.update(func() {
 		m.users--
 		delete(c.capturing, img)
@@ -198,6 +209,17 @@ func (c *core) capture(m *module, img *image, cl *call) {
 	default:
 		c.log.Info("image captured", "module", m.source.Name(), "bytes", snap.meta.Size, "took", time.Since(began))
 	}
+}
+
+// captureLost breaks the executor over a panic in the goroutine of a capture.
+func (c *core) captureLost(m *module, img *image, p any) {
+	stack := debug.Stack()
+	c.log.Error("executor panicked", "module", m.source.Name(), "panic", p, "stack", string(stack))
+	c.update(func() {
+		m.users--
+		delete(c.capturing, img)
+		c.breakLocked(fmt.Errorf("panic in the executor: %v", p))
+	})
 }
 
 // refuseLocked notes that an image could not be had. Calls run without it for a

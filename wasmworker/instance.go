@@ -188,10 +188,14 @@ func (i *instance) resume(c *call) *failure {
 	for k, b := range seed {
 		n |= uint64(b) << (8 * k)
 	}
+	input := c.input
+	c.input = nil
 	if _, err := i.restored.Call(context.Background(), n); err != nil {
 		return c.classify(err)
 	}
-	return nil
+	c.input, c.output, c.answer = input, chunks{}, nil // nobody asked for what it has written
+	c.lives()
+	return c.failed
 }
 
 // keep puts an instance back where the slot's next call finds it, or closes it, and
