@@ -104,8 +104,8 @@ func TestInitializer_hostContext(t *testing.T) {
 		}
 		return in, nil
 	})})
-	s, u := show(t, ex, granted(states(t, guesttest.StateGuest{})("count")))
-	require.Equal(t, guesttest.State{Memory: 2, Global: 2}, s)
+	s, u := show(t, ex, granted(states(t, guesttest.CountGuest{})("count")))
+	require.Equal(t, guesttest.Counts{Memory: 2, Global: 2}, s)
 	require.Equal(t, startmethod.Snapshot, u.StartMethod, u.Fallback)
 	select {
 	case err := <-ended:
@@ -118,7 +118,7 @@ func TestInitializer_hostContext(t *testing.T) {
 // An initializer that fails has its calls fail as they do without images.
 func TestInitializer_snapshotFails(t *testing.T) {
 	t.Parallel()
-	fn := states(t, guesttest.StateGuest{})("count")
+	fn := states(t, guesttest.CountGuest{})("count")
 	for name, tc := range map[string]struct {
 		init string
 		code executor.Code
@@ -177,7 +177,7 @@ func TestInitializer_snapshotFails(t *testing.T) {
 // A capture's host function submits a call that wants the same image.
 func TestCapture_nestedSame(t *testing.T) {
 	t.Parallel()
-	fn := granted(states(t, guesttest.StateGuest{})("count"))
+	fn := granted(states(t, guesttest.CountGuest{})("count"))
 	for name, workers := range map[string]int{"one worker": 1, "two": 2} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -196,7 +196,7 @@ func TestCapture_nestedSame(t *testing.T) {
 			})})
 			clean2 := func() {
 				s, u := show(t, ex, fn)
-				require.Equal(t, guesttest.State{Memory: 2, Global: 2}, s)
+				require.Equal(t, guesttest.Counts{Memory: 2, Global: 2}, s)
 				require.Equal(t, startmethod.Snapshot, u.StartMethod, u.Fallback)
 			}
 			clean2()
@@ -218,7 +218,7 @@ func TestCapture_nestedOthers(t *testing.T) {
 			t.Parallel()
 			var fns [modules]raw
 			for i := range fns {
-				fns[i] = granted(states(t, guesttest.StateGuest{Salt: strings.Repeat("x", i)})("count"))
+				fns[i] = granted(states(t, guesttest.CountGuest{Salt: strings.Repeat("x", i)})("count"))
 			}
 			var ex *executor.Executor
 			var log record
@@ -247,7 +247,7 @@ func TestCapture_nestedOthers(t *testing.T) {
 // A host function that has every capture want one more comes to an end.
 func TestCapture_depth(t *testing.T) {
 	t.Parallel()
-	fn := granted(states(t, guesttest.StateGuest{})("count"))
+	fn := granted(states(t, guesttest.CountGuest{})("count"))
 	var ex *executor.Executor
 	var seed atomic.Uint64
 	ex = snapshots(t, executor.Options{Workers: 1, MaxDepth: 4, Initializer: begins("host"), Host: host(t, func(ctx context.Context, _ []byte) ([]byte, error) {
@@ -256,15 +256,15 @@ func TestCapture_depth(t *testing.T) {
 		return executor.Submit(ctx, ex, fn, nil).Wait(ctx)
 	})})
 	s, _ := show(t, ex, fn)
-	require.Equal(t, guesttest.State{Memory: 2, Global: 2}, s)
+	require.Equal(t, guesttest.Counts{Memory: 2, Global: 2}, s)
 	require.LessOrEqual(t, seed.Load(), uint64(100))
 }
 
 func TestCapture_hostPanics(t *testing.T) {
 	t.Parallel()
 	ex := snapshots(t, executor.Options{Workers: 1, Initializer: begins("host"), Host: host(t, func(context.Context, []byte) ([]byte, error) { panic("at the disco") })})
-	s, u := show(t, ex, granted(states(t, guesttest.StateGuest{})("count")))
-	require.Equal(t, guesttest.State{Memory: 2, Global: 2}, s, "it is an error to the guest")
+	s, u := show(t, ex, granted(states(t, guesttest.CountGuest{})("count")))
+	require.Equal(t, guesttest.Counts{Memory: 2, Global: 2}, s, "it is an error to the guest")
 	require.Equal(t, startmethod.Snapshot, u.StartMethod, u.Fallback)
 }
 
@@ -275,7 +275,7 @@ func held(t *testing.T, o executor.Options) (*executor.Executor, *gate, *executo
 	g := newGate()
 	o.Host, o.Initializer = host(t, g.call), begins("host")
 	ex := snapshots(t, o)
-	f := executor.Submit(t.Context(), ex, granted(states(t, guesttest.StateGuest{})("count")), nil)
+	f := executor.Submit(t.Context(), ex, granted(states(t, guesttest.CountGuest{})("count")), nil)
 	g.entered(t, 1)
 	require.Equal(t, 1, executor.Capturing(ex))
 	return ex, g, f
@@ -313,7 +313,7 @@ func TestCapture_shutdownAlone(t *testing.T) {
 func TestCapture_cancelled(t *testing.T) {
 	t.Parallel()
 	ex, g, f := held(t, executor.Options{Workers: 1})
-	fn := granted(states(t, guesttest.StateGuest{})("count"))
+	fn := granted(states(t, guesttest.CountGuest{})("count"))
 	ctx, cancel := context.WithCancelCause(t.Context())
 	other := executor.Submit(ctx, ex, fn, nil)
 	require.Equal(t, 2, executor.Waiting(ex, fn.Module))
@@ -358,10 +358,10 @@ func TestCapture_killed(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, startmethod.Precompiled, f.Usage().StartMethod)
 	require.Contains(t, f.Usage().Fallback, "SIGKILL")
-	fn := granted(states(t, guesttest.StateGuest{})("count"))
+	fn := granted(states(t, guesttest.CountGuest{})("count"))
 	require.Eventually(t, func() bool {
 		s, u := show(t, ex, fn)
-		require.Equal(t, guesttest.State{Memory: 2, Global: 2}, s)
+		require.Equal(t, guesttest.Counts{Memory: 2, Global: 2}, s)
 		return u.StartMethod == startmethod.Snapshot
 	}, hang, 5*time.Millisecond, "it is tried again soon")
 	require.Zero(t, ex.Stats().WorkersDied)
@@ -371,12 +371,12 @@ func TestCapture_killed(t *testing.T) {
 // executor, as it does in a call.
 func TestCapture_handler(t *testing.T) {
 	t.Parallel()
-	fn := states(t, guesttest.StateGuest{})("count")
+	fn := states(t, guesttest.CountGuest{})("count")
 	options := func(end func()) executor.Options {
 		return executor.Options{Workers: 1, Initializer: begins("log"), GuestLog: slog.New(handlerFunc(end))}
 	}
 	s, _ := show(t, snapshots(t, options(func() { panic("at the disco") })), fn)
-	require.Equal(t, guesttest.State{Memory: 2, Global: 2}, s)
+	require.Equal(t, guesttest.Counts{Memory: 2, Global: 2}, s)
 	ex := snapshots(t, options(runtime.Goexit))
 	_, err := call(t, ex, fn, nil)
 	require.ErrorIs(t, err, executor.ErrBroken)

@@ -16,14 +16,14 @@ import (
 // TestHook has a guest be told once before each call of a clone, with a new seed.
 func TestHook(t *testing.T) {
 	t.Parallel()
-	ex, fn := snapshots(t, executor.Options{Workers: 1}), states(t, guesttest.StateGuest{Hook: guesttest.CountHook})
+	ex, fn := snapshots(t, executor.Options{Workers: 1}), states(t, guesttest.CountGuest{Hook: guesttest.CountHook})
 	seeds := make(map[uint64]bool)
 	for range 10 {
 		s, u := show(t, ex, fn("count"))
 		require.Equal(t, startmethod.Snapshot, u.StartMethod, u.Fallback)
 		seeds[s.Seed] = true
 		s.Seed = 0
-		require.Equal(t, guesttest.State{Memory: 1, Global: 1, Hooks: 1}, s)
+		require.Equal(t, guesttest.Counts{Memory: 1, Global: 1, Hooks: 1}, s)
 	}
 	require.Len(t, seeds, 10)
 	require.NotContains(t, seeds, uint64(0))
@@ -47,7 +47,7 @@ func TestHook_seed(t *testing.T) {
 		ex := snapshots(t, executor.Options{Workers: 1})
 		for range 2 {
 			for _, seed := range []uint64{7, 8} {
-				fn := states(t, guesttest.StateGuest{Hook: guesttest.CountHook})("count")
+				fn := states(t, guesttest.CountGuest{Hook: guesttest.CountHook})("count")
 				fn.Grants.Seed = seed
 				s, _ := show(t, ex, fn)
 				if seeds[seed] == 0 {
@@ -65,11 +65,11 @@ func TestHook_warm(t *testing.T) {
 	t.Parallel()
 	ex := newExecutor(t, executor.Options{Workers: 1, StartMethod: startmethod.Warm})
 	for name, tc := range map[string]struct {
-		guest guesttest.StateGuest
+		guest guesttest.CountGuest
 		hooks uint32
 	}{
-		"clone": {guesttest.StateGuest{Hook: guesttest.CountHook}, 1},
-		"none":  {guesttest.StateGuest{Hook: guesttest.CountHook, Table: true}, 0},
+		"clone": {guesttest.CountGuest{Hook: guesttest.CountHook}, 1},
+		"none":  {guesttest.CountGuest{Hook: guesttest.CountHook, Table: true}, 0},
 	} {
 		fn := states(t, tc.guest)
 		for round := range 2 {
@@ -89,7 +89,7 @@ func TestHook_warm(t *testing.T) {
 func TestHook_fails(t *testing.T) {
 	t.Parallel()
 	for hook, want := range map[guesttest.Hook]string{guesttest.TrapHook: "unreachable", guesttest.FailHook: "from the hook"} {
-		reason := fellBack(t, snapshots(t, executor.Options{Workers: 1}), states(t, guesttest.StateGuest{Hook: hook})("count"))
+		reason := fellBack(t, snapshots(t, executor.Options{Workers: 1}), states(t, guesttest.CountGuest{Hook: hook})("count"))
 		require.Contains(t, reason, "capturing its image failed")
 		require.Contains(t, reason, want)
 	}
@@ -98,19 +98,19 @@ func TestHook_fails(t *testing.T) {
 // What a hook writes is nobody's output.
 func TestHook_output(t *testing.T) {
 	t.Parallel()
-	ex, fn := snapshots(t, executor.Options{Workers: 1}), states(t, guesttest.StateGuest{Hook: guesttest.WriteHook})
+	ex, fn := snapshots(t, executor.Options{Workers: 1}), states(t, guesttest.CountGuest{Hook: guesttest.WriteHook})
 	for range 3 {
 		s, u := show(t, ex, fn("count"))
 		require.Equal(t, startmethod.Snapshot, u.StartMethod, u.Fallback)
 		require.NotZero(t, s.Seed)
 		s.Seed = 0
-		require.Equal(t, guesttest.State{Memory: 1, Global: 1, Hooks: 1}, s)
+		require.Equal(t, guesttest.Counts{Memory: 1, Global: 1, Hooks: 1}, s)
 	}
 }
 
 func TestHook_type(t *testing.T) {
 	t.Parallel()
-	f := executor.Submit(t.Context(), snapshots(t, executor.Options{Workers: 1}), states(t, guesttest.StateGuest{Hook: guesttest.WrongHook})("count"), nil)
+	f := executor.Submit(t.Context(), snapshots(t, executor.Options{Workers: 1}), states(t, guesttest.CountGuest{Hook: guesttest.WrongHook})("count"), nil)
 	_, err := wait(t, f)
 	var me *serialize.ModuleError
 	require.ErrorAs(t, err, &me)

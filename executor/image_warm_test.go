@@ -22,14 +22,14 @@ func warmed(t *testing.T, o executor.Options) *executor.Executor {
 func nth(t *testing.T, ex *executor.Executor, fn raw, n uint32) executor.Usage {
 	t.Helper()
 	s, u := show(t, ex, fn)
-	require.Equal(t, guesttest.State{Memory: n, Global: n}, s)
+	require.Equal(t, guesttest.Counts{Memory: n, Global: n}, s)
 	require.Equal(t, startmethod.Warm, u.StartMethod)
 	return u
 }
 
 func TestWarm(t *testing.T) {
 	t.Parallel()
-	for name, g := range map[string]guesttest.StateGuest{"image": {}, "no image": {Table: true}} {
+	for name, g := range map[string]guesttest.CountGuest{"image": {}, "no image": {Table: true}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ex, fn := warmed(t, executor.Options{}), states(t, g)
@@ -74,12 +74,12 @@ func TestWarm_keys(t *testing.T) {
 		"memory": {func(fn *raw) { fn.Limits.Memory = 1 << 20 }, false},
 		"host":   {func(fn *raw) { fn.Grants.Host = []string{"host"} }, false},
 		"seed":   {func(fn *raw) { fn.Grants.Seed = 9 }, false},
-		"data":   {func(fn *raw) { fn.Module = states(t, guesttest.StateGuest{Salt: "other"})("").Module }, false},
+		"data":   {func(fn *raw) { fn.Module = states(t, guesttest.CountGuest{Salt: "other"})("").Module }, false},
 	} {
 		for _, isolate := range []executor.Switch{executor.Off, executor.On} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				ex, fn := warmed(t, executor.Options{IsolateTenants: isolate, Host: host(t, bottom)}), states(t, guesttest.StateGuest{})("count")
+				ex, fn := warmed(t, executor.Options{IsolateTenants: isolate, Host: host(t, bottom)}), states(t, guesttest.CountGuest{})("count")
 				other := fn
 				tc.change(&other)
 				nth(t, ex, fn, 1)
@@ -101,7 +101,7 @@ func TestWarm_keys(t *testing.T) {
 // A warm instance and clones of the same image have nothing to do with each other.
 func TestWarm_besideSnapshot(t *testing.T) {
 	t.Parallel()
-	ex, fn := warmed(t, executor.Options{}), states(t, guesttest.StateGuest{})("count")
+	ex, fn := warmed(t, executor.Options{}), states(t, guesttest.CountGuest{})("count")
 	clone := fn
 	clone.StartMethod = startmethod.Snapshot
 	for n := range uint32(4) {
@@ -115,9 +115,9 @@ func TestWarm_besideSnapshot(t *testing.T) {
 func TestWarm_initializer(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
-		guest guesttest.StateGuest
+		guest guesttest.CountGuest
 		lines int
-	}{"image": {guesttest.StateGuest{}, 1}, "no image": {guesttest.StateGuest{Table: true}, 2}} {
+	}{"image": {guesttest.CountGuest{}, 1}, "no image": {guesttest.CountGuest{Table: true}, 2}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var log record
@@ -137,7 +137,7 @@ func TestWarm_initializer(t *testing.T) {
 // Many large instances are not kept all at once.
 func TestWarm_memory(t *testing.T) {
 	t.Parallel()
-	ex, fn := warmed(t, executor.Options{}), states(t, guesttest.StateGuest{Grow: 40 << 4})("grow") // 40 MiB
+	ex, fn := warmed(t, executor.Options{}), states(t, guesttest.CountGuest{Grow: 40 << 4})("grow") // 40 MiB
 	for round := range 2 {
 		for i := range 30 {
 			fn.Grants.Seed = uint64(i + 1)
@@ -189,8 +189,8 @@ func TestWarmUp_raw(t *testing.T) {
 	t.Parallel()
 	ex := snapshots(t, executor.Options{Workers: 1, WarmUp: []executor.WarmUp{{Name: "count"}, {Name: "host", Input: []byte("x")}}})
 	for range 3 {
-		s, u := show(t, ex, states(t, guesttest.StateGuest{})("count"))
-		require.Equal(t, guesttest.State{Memory: 3, Global: 3}, s)
+		s, u := show(t, ex, states(t, guesttest.CountGuest{})("count"))
+		require.Equal(t, guesttest.Counts{Memory: 3, Global: 3}, s)
 		require.Equal(t, startmethod.Snapshot, u.StartMethod, u.Fallback)
 	}
 }
