@@ -37,6 +37,9 @@ var compilations = sync.OnceValue(wazero.NewCompilationCache)
 func newGoGuest(t *testing.T) *goGuest {
 	t.Helper()
 	config := wazero.NewRuntimeConfig().WithCompilationCache(compilations())
+	if testing.Short() { // the compiler takes a minute under the race detector
+		config = wazero.NewRuntimeConfigInterpreter()
+	}
 	g := &goGuest{t: t, r: wazero.NewRuntimeWithConfig(t.Context(), config), functions: map[string]uint64{}}
 	t.Cleanup(func() { require.NoError(t, g.r.Close(context.Background())) })
 	var err error
@@ -157,9 +160,13 @@ func TestRestore_goGuest(t *testing.T) {
 					require.NoError(t, err)
 					require.Contains(t, string(g.output), "failed: lost")
 				case 3:
-					n, err = run[int](g, in, "recurse", 20_000)
+					depth := 20_000
+					if testing.Short() { // the interpreter has 2000 frames
+						depth = 500
+					}
+					n, err = run[int](g, in, "recurse", depth)
 					require.NoError(t, err)
-					require.Equal(t, 20_000, n)
+					require.Equal(t, depth, n)
 				case 4:
 					_, err = run[struct{}](g, in, "sleep", 1)
 					require.NoError(t, err)
