@@ -137,6 +137,34 @@ func TestImages_eviction(t *testing.T) {
 	require.LessOrEqual(t, executor.Images(ex, fn.Module), 3)
 }
 
+// A worker does not keep every image that it has had.
+func TestImages_worker(t *testing.T) {
+	t.Parallel()
+	ex, fn := snapshots(t, executor.Options{Workers: 1}), states(t, guesttest.StateGuest{})("count")
+	for _, seed := range []uint64{40, 1} { // down and up again
+		for i := range uint64(40) {
+			fn.Grants.Seed = max(seed, i+1) - min(seed, i+1) + 1
+			u := clean(t, ex, fn)
+			require.Equal(t, seed == 40 && i == 0, u.Cold, "the module stays while images come and go")
+		}
+	}
+	require.Equal(t, 32, executor.Slots(ex))
+	captured(t, ex, 40)
+}
+
+// A guest with more generators than can be seeded anew has no image.
+func TestImages_generators(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int]string{50: "", 100: "generators of random numbers are more than the 64"} {
+		ex := snapshots(t, executor.Options{Workers: 1, WarmUp: []executor.WarmUp{{Name: "generators", Input: n}}})
+		f := executor.Submit(t.Context(), ex, executor.Func[int, int]{Module: fixture(t), Name: "generators"}, 0)
+		_, err := wait(t, f)
+		require.NoError(t, err)
+		require.Equal(t, want == "", f.Usage().StartMethod == startmethod.Snapshot)
+		require.Contains(t, f.Usage().Fallback, want)
+	}
+}
+
 // What a template answers that has been taken over harms nobody.
 func TestHostileTemplate(t *testing.T) {
 	t.Parallel()

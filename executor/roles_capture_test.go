@@ -27,8 +27,10 @@ func template(answer func(w *wire.Writer, h wire.Header)) func() {
 		send(w, wire.Header{Type: wire.TypeReady}, wire.Ready{Engine: engine.Version(), NoCache: true})
 		for {
 			h, err := r.Next(wire.Limits{
-				{Type: wire.TypeLoad, Max: wire.MaxLoad}, {Type: wire.TypeCall, Max: wire.MaxPayload},
-				{Type: wire.TypeCapture, Max: wire.MaxLoad}, {Type: wire.TypeHostRet, Max: wire.MaxPayload},
+				{Type: wire.TypeLoad, Max: wire.MaxLoad},
+				{Type: wire.TypeCall, Max: wire.MaxPayload},
+				{Type: wire.TypeCapture, Max: wire.MaxLoad},
+				{Type: wire.TypeHostRet, Max: wire.MaxPayload},
 			})
 			if err != nil || r.Discard() != nil {
 				return
@@ -62,9 +64,10 @@ func captures(image wire.Image) func() {
 	})
 }
 
-func init() {
+// captureRoles are templates that have been taken over.
+func captureRoles() map[string]func() {
 	global := []uint64{1}
-	for role, do := range map[string]func(){
+	return map[string]func(){
 		"captureoversized":  captures(wire.Image{Size: 1<<32 - onePage, Globals: global}),
 		"captureundersized": captures(wire.Image{Globals: global}),
 		"captureodd":        captures(wire.Image{Size: onePage + 1, Globals: global}),
@@ -86,7 +89,5 @@ func init() {
 			send(w, wire.Header{Type: wire.TypeCaptured, ID: h.ID}, wire.Captured{Unfit: "because \x1b[31m"})
 		}),
 		"captureexits": template(func(*wire.Writer, wire.Header) { fmt.Fprintln(os.Stderr, "no more"); os.Exit(3) }),
-	} {
-		roles[role] = do
 	}
 }
