@@ -124,9 +124,12 @@ func failed(err error) *call {
 	return cl
 }
 
-// forget drops what only a call that goes on needs.
+// forget, under the core's lock, drops what only a call that goes on needs.
 func (cl *call) forget() {
 	cl.input, cl.module, cl.worker, cl.tenant = nil, nil, nil, nil
 	cl.values, cl.hostCtx, cl.parent, cl.hook, cl.expire = nil, nil, nil, nil, nil
-	cl.start = start{} // its image may be large
+	if cl.core != nil {
+		cl.core.releaseLocked(cl.start.snap)
+	}
+	cl.start = start{}
 }

@@ -177,7 +177,7 @@ func (w *worker) captured(cl *call, draft *shm.Draft) (meta wire.Image, err erro
 		if err != nil {
 			return meta, err
 		}
-		switch h.Type { //nolint:exhaustive // Next lets only these through
+		switch h.Type {
 		case wire.TypeHostCall:
 			if err := w.hostCall(cl, h, &logs); err != nil {
 				return meta, err
@@ -225,7 +225,7 @@ func (cn *conn) capturedImage(cl *call) (meta wire.Image, err error) {
 func checkImage(meta wire.Image, cl *call) error {
 	layout := cl.module.program.layout
 	most := min(uint64(cl.target.limits.Memory), layout.MaxPages<<16)
-	if least := cl.module.source.InitialMemory(); meta.Size < uint64(least) || meta.Size > most {
+	if least := cl.module.source.InitialMemory(); meta.Size < least || meta.Size > most {
 		return fmt.Errorf("a memory of %d bytes, %d to %d are possible", meta.Size, least, most)
 	}
 	if meta.Size%(64<<10) != 0 {

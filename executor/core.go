@@ -57,9 +57,10 @@ type core struct {
 	over      callList             // calls whose context was found ended, until they have heard of it
 	blocked   map[*tenant]struct{} // tenants with calls whose Submit waits for room
 	modules   map[[sha256.Size]byte]*module
-	hottest   *module            // the one with the most calls, for standbys
-	classes   uint64             // counts images
-	capturing map[*image]*module // images that are being captured
+	hottest   *module                // the one with the most calls, for standbys
+	classes   uint64                 // counts images
+	capturing map[*image]*module     // images that are being captured
+	snapshots map[*snapshot]struct{} // those with users
 	fleet     fleet
 	fed       []*worker                  // that may be handed more calls, of this transition
 	after     []func()                   // what is left to be done without the lock
@@ -93,6 +94,7 @@ func newCore(o Options, id uint64, setup setup) *core {
 		blocked:   make(map[*tenant]struct{}),
 		modules:   make(map[[sha256.Size]byte]*module),
 		capturing: make(map[*image]*module),
+		snapshots: make(map[*snapshot]struct{}),
 		fleet:     newFleet(o.Workers),
 		procs:     make(map[*proc.Process]struct{}),
 		serving:   make(map[*proc.Process]struct{}),

@@ -42,6 +42,7 @@ func (c *core) checkLocked() []string {
 	a.held()
 	a.calls()
 	a.queue()
+	a.snapshots()
 	return a.wrong
 }
 
@@ -182,6 +183,32 @@ func (a *audit) calls() {
 	}
 	for _, m := range a.c.modules {
 		a.equal("users of a module", m.users, users[m])
+	}
+}
+
+func (a *audit) snapshots() {
+	users := make(map[*snapshot]int)
+	calls := a.all()
+	for w := range a.c.fleet.all {
+		for _, cl := range w.held { // some of them may be done
+			calls[cl] = true
+		}
+	}
+	for cl := range calls {
+		users[cl.start.snap]++
+	}
+	for _, m := range a.c.modules {
+		for _, img := range m.images {
+			users[img.current]++
+			a.that(img.state == compiling || img.waiting.len() == 0, "calls wait for an image that is not captured")
+			a.that(img.state != compiling || a.c.capturing[img] == m, "an image is being captured by nobody")
+			a.that((img.state == compiled) == (img.current != nil), "an image is %d, has one: %v", img.state, img.current != nil)
+		}
+	}
+	delete(users, nil)
+	a.equal("snapshots", len(a.c.snapshots), len(users))
+	for s, n := range users {
+		a.equal("users of a snapshot", s.users, n)
 	}
 }
 

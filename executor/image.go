@@ -43,11 +43,38 @@ type image struct {
 	lastUse uint64
 }
 
-// A snapshot is a captured image. It is constant. The bytes of one that was replaced
-// are freed with the last call that refers to it.
+// A snapshot is a captured image. It is constant but for users.
 type snapshot struct {
 	bytes *shm.Blob
 	meta  wire.Image
+	users int // calls that start from it, and the image that it is the current one of; guarded by core.mu
+}
+
+// adoptLocked counts a user of a snapshot.
+func (c *core) adoptLocked(s *snapshot) *snapshot {
+	s.users++
+	c.snapshots[s] = struct{}{}
+	return s
+}
+
+// releaseLocked is the end of a user, and with the last one that of the bytes. There
+// need not be a snapshot.
+func (c *core) releaseLocked(s *snapshot) {
+	if s == nil {
+		return
+	}
+	if s.users--; s.users == 0 {
+		delete(c.snapshots, s)
+		c.after = append(c.after, func() { _ = s.bytes.Close() }) // workers have mapped it
+	}
+}
+
+// releaseImagesLocked lets go of all images of a module.
+func (c *core) releaseImagesLocked(m *module) {
+	for _, img := range m.images {
+		c.releaseLocked(img.current)
+	}
+	clear(m.images)
 }
 
 // A start is how a call gets its instance.
@@ -71,6 +98,7 @@ func (c *core) imageKeyOf(cl *call) imageKey {
 // reports false when the call has to wait for an image first.
 func (c *core) methodLocked(cl *call) bool {
 	m := cl.module
+	c.releaseLocked(cl.start.snap)
 	cl.start = start{method: cl.target.method}
 	cl.usage.StartMethod, cl.usage.Fallback = cl.start.method, ""
 	if cl.start.method != startmethod.Snapshot && cl.start.method != startmethod.Warm {
@@ -90,7 +118,7 @@ func (c *core) methodLocked(cl *call) bool {
 		cl.fallBackLocked(m.program.unfit)
 		return true
 	case img.state == compiled:
-		cl.start.class, cl.start.snap = img.class, img.current
+		cl.start.class, cl.start.snap = img.class, c.adoptLocked(img.current)
 		if cl.start.method == startmethod.Snapshot && time.Since(img.taken) > c.imageAge && c.capturing[img] == nil {
 			img.taken = time.Now() // whatever comes of it: not again at the next call
 			c.captureLocked(m, img, cl)
@@ -126,7 +154,7 @@ func (cl *call) fallBackLocked(reason string) {
 func (c *core) imageLocked(m *module, key imageKey) *image {
 	img := m.images[key]
 	if img == nil {
-		c.evictImageLocked()
+		c.evictImagesLocked()
 		c.classes++
 		img = &image{key: key, class: c.classes}
 		if m.images == nil {
@@ -139,28 +167,32 @@ func (c *core) imageLocked(m *module, key imageKey) *image {
 	return img
 }
 
-// evictImageLocked makes room for one more image by dropping the one that was not
-// used for longest. Calls that refer to it keep it.
-func (c *core) evictImageLocked() {
-	var (
-		count  int
-		bytes  int64
-		owner  *module
-		oldest *image
-	)
-	for _, m := range c.modules {
-		for _, img := range m.images {
-			count++
-			if img.current != nil {
-				bytes += img.current.bytes.Size()
-			}
-			if img.state != compiling && (oldest == nil || img.lastUse < oldest.lastUse) {
-				owner, oldest = m, img
+// evictImagesLocked makes room for one more image by dropping those that were not used
+// for longest. Calls that start from one keep it.
+func (c *core) evictImagesLocked() {
+	for {
+		var (
+			count  int
+			bytes  int64
+			owner  *module
+			oldest *image
+		)
+		for _, m := range c.modules {
+			for _, img := range m.images {
+				count++
+				if img.current != nil {
+					bytes += img.current.bytes.Size()
+				}
+				if c.capturing[img] == nil && (oldest == nil || img.lastUse < oldest.lastUse) {
+					owner, oldest = m, img
+				}
 			}
 		}
-	}
-	if oldest != nil && (count >= c.maxImages || bytes >= maxImageBytes) {
+		if oldest == nil || count < c.maxImages && bytes < maxImageBytes {
+			return
+		}
 		delete(owner.images, oldest.key)
+		c.releaseLocked(oldest.current)
 	}
 }
 
@@ -192,7 +224,8 @@ func (c *core) capture(m *module, img *image, cl *call) {
 		m.users--
 		delete(c.capturing, img)
 		if err == nil {
-			img.state, img.current, img.taken = compiled, snap, time.Now()
+			c.releaseLocked(img.current)
+			img.state, img.current, img.taken = compiled, c.adoptLocked(snap), time.Now()
 			img.reason, img.backoff = "", 0
 			c.stats.Captured++
 		} else if img.current == nil {

@@ -290,6 +290,19 @@ func TestCapture_close(t *testing.T) {
 	require.Zero(t, executor.Capturing(ex))
 }
 
+// A capture whose guest does not return ends with the executor.
+func TestCapture_closeWhileLooping(t *testing.T) {
+	t.Parallel()
+	ex := snapshots(t, executor.Options{Workers: 1, Initializer: begins("loop")})
+	fn := states(t, guesttest.StateGuest{})("count")
+	f := executor.Submit(t.Context(), ex, fn, nil)
+	require.Eventually(t, func() bool { return executor.Capturing(ex) == 1 }, hang, time.Millisecond)
+	require.NoError(t, ex.Close())
+	_, err := wait(t, f)
+	require.ErrorIs(t, err, executor.ErrShutdown)
+	require.Zero(t, executor.Capturing(ex))
+}
+
 func TestCapture_shutdown(t *testing.T) {
 	t.Parallel()
 	ex, g, f := held(t, executor.Options{Workers: 1})

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sandpool/sandpool/executor"
 	"github.com/sandpool/sandpool/internal/guesttest"
+	"github.com/sandpool/sandpool/startmethod"
 )
 
 // Whatever is done to an executor, its counters say what is so.
@@ -25,7 +26,9 @@ func TestInvariants(t *testing.T) {
 		"full":    {Workers: 3, MaxPending: 20, CallsPerWorker: 20},
 		"spare":   {Workers: 2, MinWorkers: 1, Standby: 2, CallsPerWorker: 7, IdleTimeout: 3 * time.Millisecond},
 		"growing": {Workers: 2, WorkerGrowth: 1 << 10, GrowthCheck: time.Microsecond},
-		"shared":  {Workers: 2, IsolateTenants: executor.Off, WorkerAge: 20 * time.Millisecond},
+		// Images are captured all the time, and few are kept.
+		"images": {Workers: 2, Name: "images", CallsPerWorker: 50},
+		"shared": {Workers: 2, IsolateTenants: executor.Off, WorkerAge: 20 * time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
 			seed := uint64(time.Now().UnixNano())
@@ -72,6 +75,10 @@ func stressInvariants(t *testing.T, o executor.Options, seed uint64) {
 	}
 	ex, err = executor.New(&o)
 	require.NoError(t, err)
+	if o.Name == "images" {
+		executor.SetImageAge(ex, time.Millisecond)
+		executor.SetMaxImages(ex, 3)
+	}
 	var wg sync.WaitGroup
 	var pid atomic.Int64
 	over := make(chan struct{})
@@ -111,6 +118,8 @@ func stressInvariants(t *testing.T, o executor.Options, seed uint64) {
 						fn.Limits.Wall = time.Duration(1+r.IntN(20)) * time.Millisecond
 					case 1, 2:
 						fn = nester(t)
+					case 3:
+						fn.StartMethod = []startmethod.Method{startmethod.Warm, startmethod.Precompiled}[r.IntN(2)]
 					}
 					fn.Tenant = fmt.Sprint("t", r.IntN(3))
 					fn.Priority = r.IntN(3)

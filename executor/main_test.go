@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -24,6 +25,7 @@ import (
 const roleEnv = "SANDPOOL_TEST_ROLE"
 
 func TestMain(m *testing.M) {
+	maps.Copy(roles, captureRoles())
 	if role := os.Getenv(roleEnv); role != "" {
 		roles[role]()
 		os.Exit(0)

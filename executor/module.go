@@ -98,6 +98,7 @@ func (c *core) evictLocked() {
 		}
 	}
 	if oldest != nil {
+		c.releaseImagesLocked(oldest)
 		oldest.close()
 		delete(c.modules, oldest.source.Sum())
 		if c.hottest == oldest {
@@ -116,11 +117,6 @@ func (m *module) close() {
 	}
 	if m.program != nil {
 		m.program.close()
-	}
-	for _, img := range m.images {
-		if img.current != nil {
-			_ = img.current.bytes.Close()
-		}
 	}
 }
 

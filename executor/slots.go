@@ -14,6 +14,7 @@ import (
 const (
 	maxWorkerModules = 16
 	maxWorkerSlots   = 256
+	maxWorkerImages  = 32 // classes of them: one that the executor has dropped lives on in its workers
 )
 
 // A slotTable is what a worker's process has loaded. It belongs to the worker's
@@ -220,6 +221,16 @@ func (w *worker) makeRoom(key slotKey) error {
 			}
 		}
 	}
+	if key.class != 0 && !s.any(func(k slotKey, _ *boundSlot) bool { return k.class == key.class }) && s.classes() >= maxWorkerImages {
+		oldest := s.oldestOf(slotKey.restores)
+		for k := range s.slots {
+			if k.class == oldest.class {
+				if err := w.unload(k); err != nil {
+					return err
+				}
+			}
+		}
+	}
 	if len(s.slots) >= maxWorkerSlots {
 		return w.unload(s.oldest())
 	}
@@ -252,14 +263,29 @@ func (s *slotTable) modules() int {
 	return len(digests)
 }
 
+// classes counts those of images that the process has, or could have.
+func (s *slotTable) classes() int {
+	classes := make(map[uint64]bool, maxWorkerImages)
+	for k := range s.slots {
+		classes[k.class] = true
+	}
+	delete(classes, 0)
+	return len(classes)
+}
+
 // oldest returns the slot that was not used for longest; the table is not empty.
 func (s *slotTable) oldest() slotKey {
+	return s.oldestOf(func(slotKey) bool { return true })
+}
+
+// oldestOf is oldest among the slots of a kind, of which there is one.
+func (s *slotTable) oldestOf(is func(slotKey) bool) slotKey {
 	var (
 		key  slotKey
 		used = s.clock + 1
 	)
 	for k, b := range s.slots {
-		if b.used < used {
+		if b.used < used && is(k) {
 			key, used = k, b.used
 		}
 	}

@@ -93,6 +93,10 @@ func (c *core) finish() {
 		m.close()
 	}
 	clear(c.modules)
+	for s := range c.snapshots {
+		_ = s.bytes.Close()
+	}
+	clear(c.snapshots)
 	c.hottest = nil
 	c.mu.Unlock()
 	close(c.finished)

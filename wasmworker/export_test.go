@@ -25,9 +25,7 @@ const (
 	MaxStack   = maxStack
 )
 
-var (
-	NewEntryCache = newEntryCache
-)
+var NewEntryCache = newEntryCache
 
 func (c *entryCache) Config() wazero.RuntimeConfig {
 	return wazero.NewRuntimeConfig().WithCompilationCache(c.wazero)
@@ -100,3 +98,15 @@ func (l Lines) Write(p []byte) (int, error) { return l.l.Write(p) }
 func (l Lines) Flush()                      { l.l.flush() }
 func (l Lines) Tail() string                { return l.l.tail() }
 func (l Lines) Abort() *Failure             { return l.l.s.call.abort }
+
+// NewImage takes over an image that a LOAD announces; memory is what came along with
+// it, nil for nothing.
+func NewImage(l wire.Load, memory []byte) error {
+	b := &blobs{release: func() {}}
+	if memory != nil {
+		b.image = snapshot.NewImage(memory)
+	}
+	defer b.close()
+	_, err := newImage(&slot{Load: l}, b)
+	return err
+}

@@ -64,7 +64,7 @@ func TinyCount(g CountGuest) []byte {
 	exit := t.Import(wasiModule, "proc_exit", sigExit)
 	t.Global(I32, 0)
 	if g.Table {
-		t.Module.Table(1, 1)
+		t.Table(1, 1)
 	}
 	body := new(Code).
 		Get(paramFunction).I32(1).Ne().If().
