@@ -22,7 +22,7 @@ import (
 func TestFallback(t *testing.T) {
 	t.Parallel()
 	var log record
-	ex, fn := snapshots(t, executor.Options{Workers: 1, Logger: log.logger()}), states(t, guesttest.StateGuest{Table: true})
+	ex, fn := snapshots(t, executor.Options{Workers: 1, Logger: log.logger()}), states(t, guesttest.CountGuest{Table: true})
 	for range 3 {
 		require.Contains(t, fellBack(t, ex, fn("count")), "code changes a table")
 	}
@@ -30,11 +30,11 @@ func TestFallback(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, startmethod.Precompiled, d.StartMethod)
 	require.Contains(t, d.Fallback, "code changes a table")
-	require.Len(t, d.Functions, len(guesttest.StateFunctions()))
+	require.Len(t, d.Functions, len(guesttest.CountFunctions()))
 	require.Equal(t, 1, log.count("code changes a table"))
 	captured(t, ex, 0)
 	require.Zero(t, executor.Images(ex, fn("").Module), "nothing is noted for it")
-	d, err = executor.Describe(t.Context(), ex, states(t, guesttest.StateGuest{})("").Module)
+	d, err = executor.Describe(t.Context(), ex, states(t, guesttest.CountGuest{})("").Module)
 	require.NoError(t, err)
 	require.Equal(t, startmethod.Snapshot, d.StartMethod)
 	require.Empty(t, d.Fallback)
@@ -77,7 +77,7 @@ func TestRotation(t *testing.T) {
 
 func TestRotation_always(t *testing.T) {
 	t.Parallel()
-	ex, fn := snapshots(t, executor.Options{Workers: 2}), states(t, guesttest.StateGuest{})("count")
+	ex, fn := snapshots(t, executor.Options{Workers: 2}), states(t, guesttest.CountGuest{})("count")
 	executor.SetImageAge(ex, 1)
 	require.Eventually(t, func() bool {
 		clean(t, ex, fn)
@@ -114,7 +114,7 @@ func TestRotation_fails(t *testing.T) {
 // Images that were not used for long make room, also while calls use them.
 func TestImages_eviction(t *testing.T) {
 	t.Parallel()
-	ex, fn := snapshots(t, executor.Options{Workers: 2}), states(t, guesttest.StateGuest{})("count")
+	ex, fn := snapshots(t, executor.Options{Workers: 2}), states(t, guesttest.CountGuest{})("count")
 	executor.SetMaxImages(ex, 3)
 	var wg sync.WaitGroup
 	for client := range 4 {
@@ -124,7 +124,7 @@ func TestImages_eviction(t *testing.T) {
 				fn.Grants.Seed = uint64((client+i)%6 + 1)
 				f := executor.Submit(t.Context(), ex, fn, nil)
 				out, err := f.Wait(t.Context())
-				if s, _, _ := guesttest.ParseState(out); err != nil || s != first || f.Usage().StartMethod != startmethod.Snapshot {
+				if s, _, _ := guesttest.ParseCounts(out); err != nil || s != first || f.Usage().StartMethod != startmethod.Snapshot {
 					t.Error(err, s, f.Usage())
 				}
 			}
@@ -140,7 +140,7 @@ func TestImages_eviction(t *testing.T) {
 // A worker does not keep every image that it has had.
 func TestImages_worker(t *testing.T) {
 	t.Parallel()
-	ex, fn := snapshots(t, executor.Options{Workers: 1}), states(t, guesttest.StateGuest{})("count")
+	ex, fn := snapshots(t, executor.Options{Workers: 1}), states(t, guesttest.CountGuest{})("count")
 	for _, seed := range []uint64{40, 1} { // down and up again
 		for i := range uint64(40) {
 			fn.Grants.Seed = max(seed, i+1) - min(seed, i+1) + 1
@@ -192,7 +192,7 @@ func TestHostileTemplate(t *testing.T) {
 				Workers: 1, WorkerPath: script(t, role), StartMethod: startmethod.Snapshot, CacheDir: executor.NoCacheDir,
 				Limits: executor.Limits{Memory: 1 << 20, Log: 1 << 10},
 			})
-			f := executor.Submit(t.Context(), ex, states(t, guesttest.StateGuest{})("count"), nil)
+			f := executor.Submit(t.Context(), ex, states(t, guesttest.CountGuest{})("count"), nil)
 			_, err := wait(t, f)
 			require.NoError(t, err, "the worker of this role answers all calls")
 			require.Equal(t, startmethod.Precompiled, f.Usage().StartMethod)
@@ -207,7 +207,7 @@ func TestHostileTemplate(t *testing.T) {
 func TestImages_codeCache(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	fn := states(t, guesttest.StateGuest{Salt: "cache"})("count")
+	fn := states(t, guesttest.CountGuest{Salt: "cache"})("count")
 	run := func() executor.Stats {
 		ex := snapshots(t, executor.Options{Workers: 1, CacheDir: dir})
 		clean(t, ex, fn)
@@ -218,7 +218,7 @@ func TestImages_codeCache(t *testing.T) {
 	require.Zero(t, s.Compiled)
 	require.EqualValues(t, 1, s.CacheHits)
 	other := snapshots(t, executor.Options{Workers: 1, CacheDir: dir})
-	clean(t, other, states(t, guesttest.StateGuest{Salt: "cachf"})("count"))
+	clean(t, other, states(t, guesttest.CountGuest{Salt: "cachf"})("count"))
 	require.Zero(t, other.Stats().Compiled, "the code is the same")
 	fresh := newExecutor(t, executor.Options{Workers: 1, CacheDir: dir, StartMethod: startmethod.Fresh})
 	_, u := show(t, fresh, fn)
@@ -249,7 +249,7 @@ func TestImages_codeCache(t *testing.T) {
 func TestImages_codeCacheShared(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	fn := states(t, guesttest.StateGuest{Salt: strings.Repeat("shared", 3)})("count")
+	fn := states(t, guesttest.CountGuest{Salt: strings.Repeat("shared", 3)})("count")
 	var exs []*executor.Executor
 	for range 3 {
 		exs = append(exs, snapshots(t, executor.Options{Workers: 1, CacheDir: dir}))
@@ -258,7 +258,7 @@ func TestImages_codeCacheShared(t *testing.T) {
 	for _, ex := range exs {
 		wg.Go(func() {
 			out, err := executor.Submit(t.Context(), ex, fn, nil).Wait(t.Context())
-			if s, _, _ := guesttest.ParseState(out); err != nil || s != first {
+			if s, _, _ := guesttest.ParseCounts(out); err != nil || s != first {
 				t.Error(err, s)
 			}
 		})

@@ -294,7 +294,7 @@ func TestCapture_close(t *testing.T) {
 func TestCapture_closeWhileLooping(t *testing.T) {
 	t.Parallel()
 	ex := snapshots(t, executor.Options{Workers: 1, Initializer: begins("loop")})
-	fn := states(t, guesttest.StateGuest{})("count")
+	fn := states(t, guesttest.CountGuest{})("count")
 	f := executor.Submit(t.Context(), ex, fn, nil)
 	require.Eventually(t, func() bool { return executor.Capturing(ex) == 1 }, hang, time.Millisecond)
 	require.NoError(t, ex.Close())
