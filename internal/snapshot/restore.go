@@ -3,7 +3,6 @@ package snapshot
 import "os"
 
 const (
-	copyAll   = 256 << 10
 	keepPages = 1024
 	keepGrown = 1 << 20
 	dropEvery = 128
@@ -28,7 +27,7 @@ func (m *Memory) restoreImage() error {
 	if m.image.Size() == 0 {
 		return nil
 	}
-	if m.pages == nil || m.image.file == nil || len(data) <= copyAll {
+	if m.pages == nil || m.image.file == nil {
 		copy(data, m.image.data)
 		return nil
 	}
