@@ -63,7 +63,11 @@ func hostSize() uint32
 func hostRead(p unsafe.Pointer, offset, length uint32) uint32
 
 //go:wasmexport sandpool_v1_describe
-func exportDescribe() uint32 { return registered.start().describe(theHost) }
+func exportDescribe() uint32 {
+	r := registered.start()
+	r.settle()
+	return r.describe(theHost)
+}
 
 //go:wasmexport sandpool_v1_call
 func exportCall(function, inputSize, codecs uint32) uint32 {

@@ -137,7 +137,6 @@ func (r *registry) describe(h host) uint32 {
 		b = append(b, '}')
 	}
 	h.outputWrite(append(b, "]}"...))
-	r.warmUp()
 	return 0
 }
 

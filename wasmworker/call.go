@@ -80,22 +80,15 @@ func (s *server) serveCall(h wire.Header, input []byte) error {
 // small call does.
 func (s *server) tidy(kept bool) {
 	c := &s.one
-	left := keptCallCost + int(c.output.size)
-	if cap(c.input) > keepBuffer {
-		left += cap(c.input)
-	}
+	left := uint64(len(c.input)) + c.output.size + 2*(c.slot.LogBytes-c.logLeft)
 	c.input = nil
 	c.output.reset()
 	if kept {
-		s.heap.note(left)
+		s.heap.served(left)
 	} else {
 		s.heap.collect()
 	}
 }
-
-// keptCallCost is what a call of a kept instance leaves behind besides its input and
-// output, at most, in bytes: a header or two.
-const keptCallCost = 512
 
 // readInput reads an input of n bytes. The host is not to be guarded against: the
 // buffer is made at once, since growing it would leave garbage that nothing
