@@ -131,7 +131,11 @@ type random struct{ Crypto, Math []byte }
 // A Go guest is brought back with its heap, goroutines and maps.
 func TestRestore_goGuest(t *testing.T) {
 	t.Parallel()
-	for _, m := range modes(t) {
+	all, rounds := modes(t), 60
+	if testing.Short() {
+		all, rounds = all[:1], 12
+	}
+	for _, m := range all {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
 			g := newGoGuest(t)
@@ -140,7 +144,7 @@ func TestRestore_goGuest(t *testing.T) {
 			defer func() { in.close() }()
 			require.NoError(t, in.Apply(&s))
 			require.NoError(t, in.Check(&s))
-			for i := range 60 {
+			for i := range rounds {
 				in.Reseed(&s, func(b []byte) { cryptorand.Read(b) })
 				n, err := run[int](g, in, "counter", struct{}{})
 				require.NoError(t, err)
