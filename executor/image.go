@@ -52,8 +52,9 @@ type snapshot struct {
 
 // adoptLocked counts a user of a snapshot.
 func (c *core) adoptLocked(s *snapshot) *snapshot {
-	s.users++
-	c.snapshots[s] = struct{}{}
+	if s.users++; s.users == 1 {
+		c.snapshots[s] = struct{}{}
+	}
 	return s
 }
 

@@ -72,7 +72,6 @@ func (s *server) bind(number uint32, l wire.Load, blobs *blobs) *failure {
 			return internalFailure(errors.New("module's bytes do not match its digest"))
 		}
 		m = &module{key: key, bytes: blobs.module, base: blobs.base}
-		blobs.base = nil
 	}
 	if l.Method != string(startmethod.Fresh) && m.compiled == nil {
 		compiled, f := s.compile(m.bytes, l.EntryName, blobs.entry)
@@ -85,7 +84,10 @@ func (s *server) bind(number uint32, l wire.Load, blobs *blobs) *failure {
 	if err := s.bindImage(sl, blobs); err != nil {
 		return internalFailure(err)
 	}
-	s.modules[m.key] = m
+	if s.modules[m.key] == nil {
+		s.modules[m.key] = m
+		blobs.base = nil // it is the module's now
+	}
 	m.slots++
 	s.slots[number] = sl
 	return nil
