@@ -10,19 +10,19 @@ import (
 
 func TestTinyState(t *testing.T) {
 	t.Parallel()
-	for _, g := range []guesttest.StateGuest{
+	for _, g := range []guesttest.CountGuest{
 		{}, {Salt: "salt"}, {Table: true, Grow: 3},
 		{Hook: guesttest.CountHook}, {Hook: guesttest.TrapHook}, {Hook: guesttest.FailHook}, {Hook: guesttest.WriteHook}, {Hook: guesttest.WrongHook},
 	} {
 		h := &host{input: []byte("input")}
-		code, err := h.run(t, guesttest.TinyState(g), 0)
+		code, err := h.run(t, guesttest.TinyCount(g), 0)
 		require.NoError(t, err)
 		require.Zero(t, code)
-		s, salt, ok := guesttest.ParseState(h.output)
+		s, salt, ok := guesttest.ParseCounts(h.output)
 		require.True(t, ok)
-		require.Equal(t, guesttest.State{Memory: 1, Global: 1}, s)
+		require.Equal(t, guesttest.Counts{Memory: 1, Global: 1}, s)
 		require.Equal(t, g.Salt, salt)
 	}
-	_, _, ok := guesttest.ParseState(make([]byte, 23))
+	_, _, ok := guesttest.ParseCounts(make([]byte, 23))
 	require.False(t, ok)
 }
