@@ -135,11 +135,6 @@ func (t *taking) take(w io.WriterAt) (got wire.Captured, f *failure) {
 	if err != nil {
 		return got, internalFailure(err)
 	}
-	if n := len(state.Random); n > wire.MaxRandom {
-		got.Unfit = fmt.Sprintf("%d generators of random numbers are more than the %d that can be seeded anew", n, wire.MaxRandom)
-		_ = own.Close() // it was never used
-		return got, nil
-	}
 	got.Image = wire.Image{Size: state.Size, Globals: state.Globals, Random: state.Random, Streams: uint32(t.c.system.State)}
 	memory, err := imageOf(blob)
 	if err != nil {

@@ -412,7 +412,7 @@ func TestState_Validate(t *testing.T) {
 		globals int
 	}{
 		{"", snapshot.State{}, 0, 0},
-		{"", snapshot.State{Size: page, Globals: []uint64{1}, Random: []uint32{0, 304, page - 304}}, page, 1},
+		{"", snapshot.State{Size: page, Globals: []uint64{1}, Random: []uint32{304, page - 304}}, page, 1},
 		{"over an image", snapshot.State{Size: page}, 2 * page, 0},
 		{"memory of 5", snapshot.State{Size: 5}, 5, 0},
 		{"memory of 4294967296", snapshot.State{Size: 1 << 32}, 1 << 32, 0},
@@ -424,7 +424,7 @@ func TestState_Validate(t *testing.T) {
 		{"generator at 0x4", snapshot.State{Size: page, Random: []uint32{4}}, page, 0},
 		{"generator at 0x128", snapshot.State{Size: page, Random: []uint32{0, 296}}, page, 0},
 		{"generator at 0x0", snapshot.State{Size: page, Random: []uint32{400, 0}}, page, 0},
-		{"1025 generators", snapshot.State{Size: 1 << 20, Random: make([]uint32, 1025)}, 1 << 20, 0},
+		{"3 generators", snapshot.State{Size: 1 << 20, Random: make([]uint32, 3)}, 1 << 20, 0},
 	} {
 		err := tc.s.Validate(tc.image, tc.globals)
 		if tc.want == "" {

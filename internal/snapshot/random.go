@@ -25,9 +25,9 @@ const (
 // maxTried bounds what a hostile memory full of near misses costs: 0.2 µs each.
 const maxTried = 1 << 16
 
-// findRandom returns the offsets of the generators in a memory: the numbers drawn
-// ahead are a function of the seed, so a match is certain. Those that were never
-// seeded are not found and need not be.
+// findRandom returns the offsets of the generators in a memory, of the two that lie
+// lowest at most: the numbers drawn ahead are a function of the seed, so a match is
+// certain. Those that were never seeded are not found and need not be.
 func findRandom(memory []byte) []uint32 {
 	var found []uint32
 	tried := 0
