@@ -24,7 +24,7 @@ func TestStart_failsBesideTraffic(t *testing.T) {
 	}
 	program := filepath.Join(t.TempDir(), "worker")
 	require.NoError(t, os.Symlink(guesttest.Worker(t), program))
-	ex, echo := newExecutor(t, executor.Options{Workers: 2, WorkerPath: program}), echoFunc(t)
+	ex, echo := newExecutor(t, executor.Options{Workers: 2, WorkerPath: program, CallsPerWorker: -1}), echoFunc(t)
 	ann, bob := echo, echo
 	ann.Tenant, bob.Tenant = "ann", "bob"
 	_, err := call(t, ex, ann, nil)
