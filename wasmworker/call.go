@@ -50,7 +50,8 @@ func (s *server) serveCall(h wire.Header, input []byte) error {
 	c := s.newCall(h.ID, sl, input)
 	s.call = c
 	inst := s.take(sl)
-	if inst == nil {
+	reused := inst != nil
+	if !reused {
 		inst = s.newInstance(sl)
 	}
 	c.memory, c.system.State = inst.memory, inst.streams
@@ -68,23 +69,28 @@ func (s *server) serveCall(h wire.Header, input []byte) error {
 	inst.streams = c.system.State
 	kept := s.keep(inst, sl, f)
 	s.call = nil
-	s.tidy(kept && f == nil)
+	s.tidy(reused && kept && f == nil)
 	if kept && err == nil {
 		err = s.audit.look(inst, sl)
 	}
 	return err
 }
 
-// tidy sees to the garbage of the call that is over. Most of that is its instance;
-// where that was kept, asking how much there is at each call would cost more than a
-// small call does.
-func (s *server) tidy(kept bool) {
+// tidy sees to the garbage of the call that is over. Most of that is instances; where
+// none was made or closed, asking how much there is at each call would cost more than
+// a small call does.
+func (s *server) tidy(reused bool) {
 	c := &s.one
 	left := uint64(len(c.input)) + c.output.size + 2*(c.slot.LogBytes-c.logLeft)
 	c.input = nil
 	c.output.reset()
+<<<<<<< HEAD
 	if kept {
 		s.heap.served(left)
+=======
+	if reused {
+		s.heap.note(left)
+>>>>>>> rev
 	} else {
 		s.heap.collect()
 	}

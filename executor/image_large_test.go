@@ -1,0 +1,53 @@
+package executor_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sandpool/sandpool/executor"
+	"github.com/sandpool/sandpool/internal/guesttest"
+	"github.com/sandpool/sandpool/internal/proc"
+	"github.com/sandpool/sandpool/startmethod"
+	"github.com/sandpool/sandpool/wasmworker"
+)
+
+// large is a function of a guest whose instances are too large for a worker to keep
+// between calls.
+func large(t *testing.T) raw {
+	t.Helper()
+	const pages = 2100
+	g := guesttest.NewTiny()
+	body := new(guesttest.Code).Append(g.Text("done")).Call(g.Write).I32(0)
+	return raw{Module: tiny(t, "large", g.Finish("large", [2]uint32{pages, pages}, nil, body)), Name: "large"}
+}
+
+// Each call of a large guest has a clone of its own, whose remains are collected.
+func TestSnapshot_large(t *testing.T) {
+	t.Parallel()
+	ex, fn := snapshots(t, executor.Options{Workers: 1, CallsPerWorker: -1, WorkerGrowth: -1}), large(t)
+	var begun, grown int64
+	for i := range 6_000 {
+		f := executor.Submit(t.Context(), ex, fn, nil)
+		_, err := wait(t, f)
+		require.NoError(t, err)
+		require.Equal(t, startmethod.Snapshot, f.Usage().StartMethod, f.Usage().Fallback)
+		now, _ := proc.Resident(f.Usage().PID)
+		if i == 0 {
+			begun = now
+		}
+		grown = max(grown, now-begun)
+	}
+	require.Less(t, grown, int64(64<<20), "a clone leaves some 18 KiB")
+	require.Zero(t, ex.Stats().WorkersDied)
+}
+
+// An audit has nothing to look at where the instance was not kept.
+func TestSnapshot_largeAudited(t *testing.T) {
+	t.Parallel()
+	ex, fn := snapshots(t, executor.Options{Workers: 1, Env: []string{wasmworker.AuditVariable + "=1"}}), large(t)
+	for range 3 {
+		_, err := call(t, ex, fn, nil)
+		require.NoError(t, err)
+	}
+}
