@@ -32,9 +32,10 @@ type call struct {
 	answer    []byte   // of the last host_call
 	failed    *failure // what the guest said with fail
 	abort     *failure // why a host function ended the call
-	stdout    *lines
-	stderr    *lines
+	stdout    lines
+	stderr    lines
 	system    wasi.System
+	parts     [1][]byte // the output's first
 
 	initializing bool // the initializer runs, or has failed
 }
@@ -50,7 +51,8 @@ func (s *server) serveCall(h wire.Header, input []byte) error {
 	c := s.newCall(h.ID, sl, input)
 	s.call = c
 	inst := s.take(sl)
-	if inst == nil {
+	kept := inst != nil
+	if !kept {
 		inst = s.newInstance(sl)
 	}
 	c.memory, c.system.State = inst.memory, inst.streams
@@ -68,7 +70,11 @@ func (s *server) serveCall(h wire.Header, input []byte) error {
 	inst.streams = c.system.State
 	s.keep(inst, sl, f)
 	s.call = nil
-	s.heap.collect()
+	if kept && f == nil {
+		s.heap.served(uint64(len(input)) + c.output.size + 2*(sl.LogBytes-c.logLeft))
+	} else {
+		s.heap.collect()
+	}
 	return err
 }
 
@@ -92,9 +98,14 @@ func (c *call) lives() { c.memory.Lives() }
 
 func (s *server) newCall(id uint64, sl *slot, input []byte) *call {
 	c := &call{id: id, slot: sl, input: input, maxOutput: sl.Output, logLeft: sl.LogBytes}
-	c.stdout = &lines{s: s, stream: wire.StreamStdout}
-	c.stderr = &lines{s: s, stream: wire.StreamStderr}
-	c.system = newSystem(c.stdout, c.stderr)
+	if s.output == nil {
+		s.output = make([]byte, 0, firstChunk)
+	}
+	c.parts[0] = s.output[:0]
+	c.output.parts = c.parts[:]
+	c.stdout = lines{s: s, stream: wire.StreamStdout}
+	c.stderr = lines{s: s, stream: wire.StreamStderr}
+	c.system = newSystem(&c.stdout, &c.stderr)
 	if sl.Seed != 0 {
 		c.system.Random = seeded(sl.Seed, streamGuest)
 	}

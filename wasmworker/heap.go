@@ -9,6 +9,13 @@ import (
 // collectAfter is how many bytes a worker allocates before it collects garbage.
 const collectAfter = 16 << 20
 
+// Asking the runtime what was allocated takes as long as a small call's way through
+// the worker, so it is not done after each.
+const (
+	lookAfter = 1 << 20 // bytes that calls may have allocated
+	callCost  = 2 << 10 // what one allocates at most besides input, output and what is noted
+)
+
 // A heapWatch collects garbage where no guest code is running: between calls and
 // in host functions.
 type heapWatch struct {
@@ -21,6 +28,15 @@ type heapWatch struct {
 // has become much: a guest may call host functions without end.
 func (w *heapWatch) note(n int) {
 	if w.noted += uint64(n); w.noted > collectAfter {
+		w.collect()
+	}
+}
+
+// served does what collect does now and then: it is for after a call in an instance
+// that was there before, whose input, output and log
+// take n bytes.
+func (w *heapWatch) served(n uint64) {
+	if w.noted += n + callCost; w.noted > lookAfter {
 		w.collect()
 	}
 }

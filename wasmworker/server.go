@@ -40,6 +40,7 @@ type server struct {
 
 	call    *call   // the call being run; nil between calls
 	input   []byte  // reused for inputs of up to keepBuffer bytes
+	output  []byte  // reused for the first chunk of each output
 	backlog backlog // calls to run before the next frame is read
 }
 

@@ -47,7 +47,7 @@ type pageRegion struct{ start, end, _ uint64 }
 type scratch struct {
 	arg     scanArg
 	regions [128]pageRegion
-	entries [512 * entrySize]byte
+	entries []byte // where the kernel has no PAGEMAP_SCAN
 }
 
 // newScratch is not inlined: the kernel is given addresses in a scratch, which has
@@ -155,6 +155,9 @@ func (p *Pages) read(region []byte, s *scratch, found func(from, to int) bool) e
 	first := int64(uintptr(unsafe.Pointer(unsafe.SliceData(region)))) / int64(size)
 	pages := len(region) / size
 	from := -1 // of the range that the last page belongs to, in pages
+	if s.entries == nil {
+		s.entries = make([]byte, 512*entrySize)
+	}
 	for done := 0; done < pages; {
 		b := s.entries[:min(len(s.entries), (pages-done)*entrySize)]
 		n, err := unix.Pread(int(p.file.Fd()), b, (first+int64(done))*entrySize)
