@@ -51,6 +51,9 @@ func (s *server) serveCall(h wire.Header, input []byte) error {
 	s.call = c
 	inst := s.take(sl)
 	reused := inst != nil
+	if s.kept > maxKept {
+		s.makeRoom()
+	}
 	if !reused {
 		inst = s.newInstance(sl)
 	}
@@ -84,13 +87,8 @@ func (s *server) tidy(reused bool) {
 	left := uint64(len(c.input)) + c.output.size + 2*(c.slot.LogBytes-c.logLeft)
 	c.input = nil
 	c.output.reset()
-<<<<<<< HEAD
-	if kept {
-		s.heap.served(left)
-=======
 	if reused {
-		s.heap.note(left)
->>>>>>> rev
+		s.heap.served(left)
 	} else {
 		s.heap.collect()
 	}

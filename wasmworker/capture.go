@@ -140,6 +140,7 @@ func (t *taking) take(w io.WriterAt) (got wire.Captured, f *failure) {
 	if err != nil {
 		return got, internalFailure(err)
 	}
+	defer func() { _ = memory.Close() }() // after the instance that is made of it
 	img := &image{memory: memory, state: state, streams: t.c.system.State}
 	if f := t.try(img); f != nil {
 		if f.kind == wire.KindInternal {

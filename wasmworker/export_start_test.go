@@ -233,6 +233,9 @@ func (b *StartBench) Run(slot uint32, input []byte, n int, box time.Duration) ([
 // Dirty returns how many bytes each restore of the instance that is kept for a slot
 // copies back, including what the reseeding writes.
 func (b *StartBench) Dirty(slot uint32) (uint64, error) {
+	if b.s.pages == nil {
+		return 0, errors.ErrUnsupported
+	}
 	k := b.s.slots[slot].keeper()
 	if k == nil || k.inst == nil || k.inst.restorer == nil {
 		return 0, errors.New("no instance is kept")

@@ -20,12 +20,24 @@ type (
 )
 
 const (
+	CallCost   = callCost
+	LookAfter  = lookAfter
 	KeepStderr = maxStderr
 	MaxMessage = maxMessage
 	MaxStack   = maxStack
 )
 
 var NewEntryCache = newEntryCache
+
+// A HeapWatch looks after garbage.
+type HeapWatch struct{ w heapWatch }
+
+// Served notes a call of n bytes and reports whether that led to a collection.
+func (h *HeapWatch) Served(n uint64) bool {
+	before := h.w.collected
+	h.w.served(n)
+	return h.w.collected != before
+}
 
 func (c *entryCache) Config() wazero.RuntimeConfig {
 	return wazero.NewRuntimeConfig().WithCompilationCache(c.wazero)

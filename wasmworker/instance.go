@@ -202,8 +202,8 @@ func (i *instance) resume(c *call) *failure {
 	return c.failed
 }
 
-// keep puts an instance back where the slot's next call finds it, or closes it, as it
-// does where it is too large by itself, and says which. f is the failure of the call that it has served.
+// keep puts an instance back where the slot's next call finds it, or closes it, and
+// says which. f is the failure of the call that it has served.
 func (s *server) keep(inst *instance, sl *slot, f *failure) (kept bool) {
 	k := sl.keeper()
 	if k == nil || !inst.ready || f != nil && f.wears() || !inst.rest(sl, f) {
@@ -213,10 +213,7 @@ func (s *server) keep(inst *instance, sl *slot, f *failure) (kept bool) {
 	s.clock++
 	k.inst, k.used = inst, s.clock
 	s.kept += inst.memory.Opened()
-	if s.kept > maxKept {
-		s.makeRoom()
-	}
-	return k.inst == inst
+	return true
 }
 
 // rest brings an instance into the state for the next call, if it can be had.

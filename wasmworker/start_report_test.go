@@ -92,13 +92,15 @@ func (r *startReport) ratio(c *startCell) float64 {
 }
 
 // judge compares with the targets.
-func (r *startReport) judge() {
+func (r *startReport) judge(cases []startCase) {
 	add := func(met bool, what, want, got string) {
 		r.Targets = append(r.Targets, startTarget{met, what, want, got})
 	}
-	for guest, want := range map[string]float64{startGo: 500, startHeavy: 1000} {
-		x := r.ratio(r.cell(guest, string(startmethod.Snapshot)))
-		add(x >= want, guest+": snapshot against wazero", "at least "+benchtest.Ratio(want), benchtest.Ratio(x))
+	for _, c := range cases {
+		if c.target > 0 {
+			x := r.ratio(r.cell(c.name, string(startmethod.Snapshot)))
+			add(x >= c.target, c.name+": snapshot against wazero", "at least "+benchtest.Ratio(c.target), benchtest.Ratio(x))
+		}
 	}
 	page := r.cell(startPage, string(startmethod.Snapshot)).Ready.Median()
 	add(page <= mostOnePage, "worker time of a call that writes one page", "at most "+benchtest.Time(mostOnePage), benchtest.Time(page))
@@ -106,17 +108,20 @@ func (r *startReport) judge() {
 		add(l.added() <= mostAdded, l.Guest+": latency that snapshot adds to warm", "at most "+benchtest.Time(mostAdded), benchtest.Time(l.added()))
 	}
 	for _, m := range r.Memory {
-		add(m.Used.Rss <= mostClone, m.Guest+": memory of a live clone", "at most "+benchtest.Bytes(mostClone), benchtest.Bytes(float64(m.Used.Rss)))
+		add(m.Used.Pss <= mostClone, m.Guest+": memory of a live clone", "at most "+benchtest.Bytes(mostClone), benchtest.Bytes(float64(m.Used.Pss)))
 	}
 }
 
 // print prints the tables.
-func (r *startReport) print() {
+func (r *startReport) print(cases []startCase) {
 	m := r.Machine
 	fmt.Printf("\nStart methods\n%s, %d cores, %s, %s, wazero %s\n", m.CPU, m.Cores, m.Kernel, m.Go, m.Wazero)
 	fmt.Printf("load %s before, %s after; took %s\n", r.LoadBefore, r.LoadAfter, r.Took.Round(time.Second))
 	for _, notice := range r.Notices {
 		fmt.Println("notice:", notice)
+	}
+	for _, c := range cases {
+		fmt.Printf("%s: %s\n", c.name, c.about)
 	}
 	r.printCalls()
 	r.printLatency()
@@ -159,7 +164,7 @@ func (r *startReport) printLatency() {
 	w := table()
 	row(w, "guest", "start method", "median", "min", "p99", "snapshot − warm", "calls")
 	for _, l := range r.Latency {
-		guest, added := l.Guest, benchtest.Time(l.added())
+		guest, added := l.Guest, benchtest.Time(l.added())+", of min "+benchtest.Time(l.Methods[startmethod.Snapshot].Min()-l.Methods[startmethod.Warm].Min())
 		for _, method := range []startmethod.Method{startmethod.Precompiled, startmethod.Snapshot, startmethod.Warm} {
 			s := l.Methods[method]
 			row(w, guest, string(method), benchtest.Time(s.Median()), benchtest.Time(s.Min()), benchtest.Time(s.P99()), added, strconv.Itoa(s.Len()))
@@ -173,7 +178,7 @@ func (r *startReport) printMemory() {
 	if len(r.Memory) == 0 {
 		return
 	}
-	fmt.Println("\nResident memory (Rss, Pss) of each live instance.")
+	fmt.Println("\nResident memory of each live instance: Rss, which counts a page of the image in each clone that has read it, and Pss, which counts it once.")
 	w := table()
 	row(w, "guest", "clones", "new", "after a call", "instances of wazero", "after a call")
 	for _, m := range r.Memory {
