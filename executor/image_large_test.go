@@ -51,3 +51,40 @@ func TestSnapshot_largeAudited(t *testing.T) {
 		require.NoError(t, err)
 	}
 }
+
+// deep is a function whose guest needs a call stack of some 30 bytes for each of that
+// many calls.
+func deep(t *testing.T, depth int32) raw {
+	t.Helper()
+	g := guesttest.NewTiny()
+	const imports = 4 // so that recurse has this number
+	sig := guesttest.Sig([]guesttest.ValueType{guesttest.I32}, guesttest.I32)
+	recurse := g.Func(sig, nil, new(guesttest.Code).
+		Get(0).If().Get(0).I32(-1).Add().Call(imports).I32(1).Add().Return().End().I32(0))
+	require.EqualValues(t, imports, recurse)
+	body := new(guesttest.Code).I32(depth).Call(recurse).Drop().Append(g.Text("done")).Call(g.Write).I32(0)
+	return raw{Module: tiny(t, "deep", g.Finish("deep", [2]uint32{1, 1}, nil, body)), Name: "deep"}
+}
+
+// The call stacks that instances have grown stay with them: those that are kept take
+// no more than the worker has.
+func TestSnapshot_deep(t *testing.T) {
+	t.Parallel()
+	for _, depth := range []int32{300_000, 900_000} {
+		limits := executor.Limits{Memory: 1 << 20, Input: 1 << 20, Output: 1 << 20}
+		ex, fn := snapshots(t, executor.Options{Workers: 1, CallsPerWorker: -1, WorkerGrowth: -1, Limits: limits}), deep(t, depth)
+		var begun, grown int64
+		for i := range 40 {
+			fn.Grants.Seed = uint64(i + 1) // each has an image, and an instance, of its own
+			f := executor.Submit(t.Context(), ex, fn, nil)
+			_, err := wait(t, f)
+			require.NoError(t, err, i)
+			now, _ := proc.Resident(f.Usage().PID)
+			if i == 0 {
+				begun = now
+			}
+			grown = max(grown, now-begun)
+		}
+		require.Less(t, grown, int64(150<<20), depth)
+	}
+}

@@ -36,7 +36,8 @@ type call struct {
 	stderr    *lines
 	system    wasi.System
 
-	initializing bool // the initializer runs, or has failed
+	initializing bool          // the initializer runs, or has failed
+	took         time.Duration // until the answer
 }
 
 // serveCall runs one call and answers it; the instance is released afterwards,
@@ -51,7 +52,7 @@ func (s *server) serveCall(h wire.Header, input []byte) error {
 	s.call = c
 	inst := s.take(sl)
 	reused := inst != nil
-	if s.kept > maxKept {
+	if s.keepsTooMuch() {
 		s.makeRoom()
 	}
 	if !reused {
@@ -60,34 +61,35 @@ func (s *server) serveCall(h wire.Header, input []byte) error {
 	c.memory, c.system.State = inst.memory, inst.streams
 	inst.memory.ResetPeak()
 	f := s.runGuarded(inst, h, c)
+	c.took = time.Since(began)
 	var err error
 	if f != nil {
 		err = s.answerFailure(h, f.withStderr(c))
 	} else {
 		err = s.out.Write(wire.Header{
 			Type: wire.TypeResult, ID: h.ID, Slot: h.Slot,
-			Code: uint32(c.memory.Peak() / wasmPage), Time: int64(time.Since(began)),
+			Code: uint32(c.memory.Peak() / wasmPage), Time: int64(c.took),
 		}, c.output.parts...)
 	}
 	inst.streams = c.system.State
 	kept := s.keep(inst, sl, f)
 	s.call = nil
-	s.tidy(reused && kept && f == nil)
+	s.tidy(reused && kept && f == nil && c.took < longCall)
 	if kept && err == nil {
 		err = s.audit.look(inst, sl)
 	}
 	return err
 }
 
-// tidy sees to the garbage of the call that is over. Most of that is instances; where
-// none was made or closed, asking how much there is at each call would cost more than
-// a small call does.
-func (s *server) tidy(reused bool) {
+// tidy sees to the garbage of the call that is over. Most of that is instances, and
+// stacks that grew. small says that there is none of either: to ask how much there is
+// would cost more than a small call does.
+func (s *server) tidy(small bool) {
 	c := &s.one
 	left := uint64(len(c.input)) + c.output.size + 2*(c.slot.LogBytes-c.logLeft)
 	c.input = nil
 	c.output.reset()
-	if reused {
+	if small {
 		s.heap.served(left)
 	} else {
 		s.heap.collect()

@@ -48,6 +48,9 @@ func (w *heapWatch) collect() {
 	}
 }
 
+// due reports whether collect would run a collection.
+func (w *heapWatch) due() bool { return w.allocated()-w.collected > collectAfter }
+
 // release collects and gives free memory back to the system.
 func (w *heapWatch) release() {
 	w.collected = w.allocated()

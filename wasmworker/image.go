@@ -13,9 +13,12 @@ import (
 // wasmPage is the unit of linear memory, in bytes.
 const wasmPage = 64 << 10
 
-// maxKept bounds the memory of the instances that are kept between calls, not
-// counting the one that serves, in bytes. It is part of what the process may add.
-const maxKept = 128 << 20
+// Bounds of the instances that are kept between calls, not counting the one that
+// serves. What they have is part of what the process may add.
+const (
+	maxKept      = 128 << 20 // bytes of their memories in all
+	maxInstances = 16        // each may have a call stack of some MiB besides: see keep
+)
 
 // An image is what instances of some slots start as.
 type image struct {
@@ -123,18 +126,25 @@ func (s *server) take(sl *slot) *instance {
 		return nil
 	}
 	inst := k.inst
-	k.inst = nil
-	s.kept -= inst.memory.Opened()
+	s.forget(k)
 	return inst
 }
 
+// forget counts an instance as kept no more.
+func (s *server) forget(k *keeper) {
+	s.kept -= k.inst.memory.Opened()
+	s.instances--
+	k.inst = nil
+}
+
 func (s *server) drop(k *keeper) {
-	if k.inst != nil {
-		s.kept -= k.inst.memory.Opened()
-		k.inst.close()
-		k.inst = nil
+	if inst := k.inst; inst != nil {
+		s.forget(k)
+		inst.close()
 	}
 }
+
+func (s *server) keepsTooMuch() bool { return s.kept > maxKept || s.instances > maxInstances }
 
 // makeRoom drops instances that are kept, those not used for longest first, until
 // they leave enough of the process's memory to the one that serves.
@@ -148,7 +158,7 @@ func (s *server) makeRoom() {
 	}
 	slices.SortFunc(all, func(a, b *keeper) int { return cmp.Compare(a.used, b.used) })
 	for _, k := range all {
-		if s.kept <= maxKept {
+		if !s.keepsTooMuch() {
 			return
 		}
 		s.drop(k)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	mathrand "math/rand/v2"
 	"strings"
+	"time"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -206,15 +207,28 @@ func (i *instance) resume(c *call) *failure {
 // says which. f is the failure of the call that it has served.
 func (s *server) keep(inst *instance, sl *slot, f *failure) (kept bool) {
 	k := sl.keeper()
-	if k == nil || !inst.ready || f != nil && f.wears() || !inst.rest(sl, f) {
+	if k == nil || !inst.ready || f != nil && f.wears() || s.swollen(sl) || !inst.rest(sl, f) {
 		inst.close()
 		return false
 	}
 	s.clock++
 	k.inst, k.used = inst, s.clock
 	s.kept += inst.memory.Opened()
+	s.instances++
 	return true
 }
+
+// swollen reports whether the call that is over may have left its instance a call
+// stack of many MiB, which nothing shrinks and only the garbage collector can tell: one
+// that was long, and after which much was allocated. A warm instance is kept for what
+// its guest has in it.
+func (s *server) swollen(sl *slot) bool {
+	return sl.warm == nil && s.one.took >= longCall && s.heap.due()
+}
+
+// longCall is how long a call takes that is asked what it has allocated, which costs
+// a few microseconds. To grow a stack by MiB takes more.
+const longCall = time.Millisecond
 
 // rest brings an instance into the state for the next call, if it can be had.
 func (i *instance) rest(sl *slot, f *failure) bool {

@@ -26,18 +26,19 @@ type server struct {
 	out   *replies
 	calls *ledger
 
-	role    wire.Role
-	cache   *entryCache // hands compiled entries to wazero; nil when they cannot be
-	runtime wazero.Runtime
-	modules map[string]*module // by key
-	slots   map[uint32]*slot
-	images  map[uint64]*image // by number
-	warm    map[uint64]*warm  // by class
-	clock   uint64            // counts uses of kept instances
-	kept    uint64            // bytes that their memories hold
-	pages   *snapshot.Pages   // nil where the system does not tell which were written to
-	audit   audit
-	heap    heapWatch
+	role      wire.Role
+	cache     *entryCache // hands compiled entries to wazero; nil when they cannot be
+	runtime   wazero.Runtime
+	modules   map[string]*module // by key
+	slots     map[uint32]*slot
+	images    map[uint64]*image // by number
+	warm      map[uint64]*warm  // by class
+	clock     uint64            // counts uses of kept instances
+	kept      uint64            // bytes that their memories hold
+	instances int               // how many they are
+	pages     *snapshot.Pages   // nil where the system does not tell which were written to
+	audit     audit
+	heap      heapWatch
 
 	call    *call   // the call being run: one; nil between calls
 	one     call    // reused
