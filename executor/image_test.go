@@ -132,11 +132,12 @@ func TestSnapshot_workers(t *testing.T) {
 	g := newGate()
 	ex, fn := snapshots(t, executor.Options{Workers: 3, Batch: -1, Host: host(t, g.call)}), states(t, guesttest.StateGuest{})("host")
 	fn.Grants.Host = []string{"host"}
-	for range 2 {
+	for round := range 2 {
 		var fs []*executor.Future[[]byte]
 		for range 3 {
 			fs = append(fs, executor.Submit(t.Context(), ex, fn, nil))
 		}
+		g.entered(t, 3*(round+1)) // three at a time
 		g.open(t, 3)
 		for _, f := range fs {
 			out, err := wait(t, f)
@@ -146,7 +147,7 @@ func TestSnapshot_workers(t *testing.T) {
 		}
 	}
 	captured(t, ex, 1)
-	require.Greater(t, ex.Stats().WorkersStarted, uint64(1))
+	require.EqualValues(t, 3, ex.Stats().WorkersStarted)
 }
 
 func TestSnapshot_prewarm(t *testing.T) {
