@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -77,7 +78,7 @@ func TestSnapshot(t *testing.T) {
 			for range 5 {
 				clean(t, ex, fn("count"))
 			}
-			for _, f := range []string{"fail", "trap", "exit", "panic"} {
+			for _, f := range []string{"fail", "trap", "exit", "panic", "overflow"} {
 				_, err := call(t, ex, fn(f), nil)
 				var ge *executor.GuestError
 				require.ErrorAs(t, err, &ge, f)
@@ -124,6 +125,29 @@ func TestSnapshot_go(t *testing.T) {
 			require.Zero(t, mib)
 			captured(t, ex, 1)
 		})
+	}
+}
+
+// A call that comes to a limit leaves nothing behind either.
+func TestSnapshot_limits(t *testing.T) {
+	t.Parallel()
+	ex, fn := snapshots(t, executor.Options{Workers: 1}), states(t, guesttest.StateGuest{Grow: 100})
+	for _, tc := range []struct {
+		name, limit string
+		limits      executor.Limits
+	}{
+		{"grow", "memory", executor.Limits{Memory: 1 << 20}},
+		{"log", "log", executor.Limits{Log: 1}},
+		{"count", "output", executor.Limits{Output: 1}},
+		{"loop", "wall", executor.Limits{Wall: 50 * time.Millisecond}},
+	} {
+		limited, after := fn(tc.name), fn("count")
+		limited.Limits, after.Limits.Memory = tc.limits, tc.limits.Memory
+		for range 2 {
+			_, err := call(t, ex, limited, nil)
+			require.ErrorIs(t, err, &executor.LimitError{Limit: tc.limit})
+			clean(t, ex, after)
+		}
 	}
 }
 
