@@ -11,8 +11,14 @@ import (
 func TestTinyState(t *testing.T) {
 	t.Parallel()
 	for _, g := range []guesttest.StateGuest{
-		{}, {Salt: "salt"}, {Table: true, Grow: 3},
-		{Hook: guesttest.CountHook}, {Hook: guesttest.TrapHook}, {Hook: guesttest.FailHook}, {Hook: guesttest.WriteHook}, {Hook: guesttest.WrongHook},
+		{},
+		{Salt: "salt"},
+		{Table: true, Grow: 3},
+		{Hook: guesttest.CountHook},
+		{Hook: guesttest.TrapHook},
+		{Hook: guesttest.FailHook},
+		{Hook: guesttest.WriteHook},
+		{Hook: guesttest.WrongHook},
 	} {
 		h := &host{input: []byte("input")}
 		code, err := h.run(t, guesttest.TinyState(g), 0)
