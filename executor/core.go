@@ -38,9 +38,9 @@ type core struct {
 	reusable    weak.Pointer[Reusable] // that it belongs to; set before its first call
 	compiles    chan struct{}          // holds a token for each template process that may run
 	imageAge    time.Duration          // after which an image is captured anew
-	maxImages   int
-	captureTime time.Duration // that a capture may take; 0 for what captureTimeout says
-	numbers     atomic.Uint64 // counts snapshots
+	maxImages   int                    // that are kept of all modules
+	captureTime time.Duration          // that a capture may take; 0 for what captureTimeout says
+	numbers     atomic.Uint64          // counts snapshots
 
 	wg       sync.WaitGroup // every goroutine of the executor but finish's
 	finisher sync.Once      // starts finish

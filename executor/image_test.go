@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -77,7 +78,7 @@ func TestSnapshot(t *testing.T) {
 			for range 5 {
 				clean(t, ex, fn("count"))
 			}
-			for _, f := range []string{"fail", "trap", "exit", "panic"} {
+			for _, f := range []string{"fail", "trap", "exit", "panic", "overflow"} {
 				_, err := call(t, ex, fn(f), nil)
 				var ge *executor.GuestError
 				require.ErrorAs(t, err, &ge, f)
@@ -127,16 +128,40 @@ func TestSnapshot_go(t *testing.T) {
 	}
 }
 
+// A call that comes to a limit leaves nothing behind either.
+func TestSnapshot_limits(t *testing.T) {
+	t.Parallel()
+	ex, fn := snapshots(t, executor.Options{Workers: 1}), states(t, guesttest.CountGuest{Grow: 100})
+	for _, tc := range []struct {
+		name, limit string
+		limits      executor.Limits
+	}{
+		{"grow", "memory", executor.Limits{Memory: 1 << 20}},
+		{"log", "log", executor.Limits{Log: 1}},
+		{"count", "output", executor.Limits{Output: 1}},
+		{"loop", "wall", executor.Limits{Wall: 50 * time.Millisecond}},
+	} {
+		limited, after := fn(tc.name), fn("count")
+		limited.Limits, after.Limits.Memory = tc.limits, tc.limits.Memory
+		for range 2 {
+			_, err := call(t, ex, limited, nil)
+			require.ErrorIs(t, err, &executor.LimitError{Limit: tc.limit})
+			clean(t, ex, after)
+		}
+	}
+}
+
 func TestSnapshot_workers(t *testing.T) {
 	t.Parallel()
 	g := newGate()
 	ex, fn := snapshots(t, executor.Options{Workers: 3, Batch: -1, Host: host(t, g.call)}), states(t, guesttest.CountGuest{})("host")
 	fn.Grants.Host = []string{"host"}
-	for range 2 {
+	for round := range 2 {
 		var fs []*executor.Future[[]byte]
 		for range 3 {
 			fs = append(fs, executor.Submit(t.Context(), ex, fn, nil))
 		}
+		g.entered(t, 3*(round+1)) // three at a time
 		g.open(t, 3)
 		for _, f := range fs {
 			out, err := wait(t, f)
@@ -146,7 +171,7 @@ func TestSnapshot_workers(t *testing.T) {
 		}
 	}
 	captured(t, ex, 1)
-	require.Greater(t, ex.Stats().WorkersStarted, uint64(1))
+	require.EqualValues(t, 3, ex.Stats().WorkersStarted)
 }
 
 func TestSnapshot_prewarm(t *testing.T) {

@@ -45,7 +45,7 @@ func TestWarm(t *testing.T) {
 				require.ErrorAs(t, err, &ge)
 			}
 			nth(t, ex, fn("count"), 13)
-			for _, name := range []string{"trap", "exit"} {
+			for _, name := range []string{"trap", "exit", "overflow"} {
 				_, err := call(t, ex, fn(name), nil)
 				require.Error(t, err)
 				nth(t, ex, fn("log"), 1)

@@ -53,7 +53,7 @@ func ParseCounts(output []byte) (s Counts, salt string, ok bool) {
 // CountFunctions are the functions of a [CountGuest]. Each counts itself, but for
 // peek, does what it is called and shows the state.
 func CountFunctions() []string {
-	return []string{"count", "peek", "fail", "trap", "exit", "loop", "log", "host", "grow", "panic"}
+	return []string{"count", "peek", "fail", "trap", "exit", "loop", "log", "host", "grow", "panic", "overflow"}
 }
 
 // TinyCount returns a guest whose functions keep state in memory and in a global.
@@ -98,6 +98,9 @@ func (t *Tiny) stateFunction(name string, g CountGuest, h Host, exit uint32) *Co
 		c.I32(3).Call(exit)
 	case "loop":
 		c.Loop().Br(0).End()
+	case "overflow":
+		self := t.funcs + 1 // after describe
+		c.Get(paramFunction).Get(paramSize).Get(paramCodecs).Call(self).Return()
 	case "log":
 		c.I32(0).Append(t.Text("begun")).Call(t.Log)
 	case "host":

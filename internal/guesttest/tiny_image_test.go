@@ -8,11 +8,17 @@ import (
 	"github.com/sandpool/sandpool/internal/guesttest"
 )
 
-func TestTinyState(t *testing.T) {
+func TestTinyCount(t *testing.T) {
 	t.Parallel()
 	for _, g := range []guesttest.CountGuest{
-		{}, {Salt: "salt"}, {Table: true, Grow: 3},
-		{Hook: guesttest.CountHook}, {Hook: guesttest.TrapHook}, {Hook: guesttest.FailHook}, {Hook: guesttest.WriteHook}, {Hook: guesttest.WrongHook},
+		{},
+		{Salt: "salt"},
+		{Table: true, Grow: 3},
+		{Hook: guesttest.CountHook},
+		{Hook: guesttest.TrapHook},
+		{Hook: guesttest.FailHook},
+		{Hook: guesttest.WriteHook},
+		{Hook: guesttest.WrongHook},
 	} {
 		h := &host{input: []byte("input")}
 		code, err := h.run(t, guesttest.TinyCount(g), 0)
