@@ -56,6 +56,10 @@ func (l *startLatency) added() time.Duration {
 	return l.Methods[startmethod.Snapshot].Median() - l.Methods[startmethod.Warm].Median()
 }
 
+func (l *startLatency) addedMin() time.Duration {
+	return l.Methods[startmethod.Snapshot].Min() - l.Methods[startmethod.Warm].Min()
+}
+
 // A startMemory is what one instance of a guest occupies.
 type startMemory struct {
 	Guest     string           `json:"guest"`
@@ -86,9 +90,13 @@ func (r *startReport) cell(guest, method string) *startCell {
 	return c
 }
 
-// ratio is how many times faster than wazero by itself a cell's worker is.
-func (r *startReport) ratio(c *startCell) float64 {
-	return float64(r.cell(c.Guest, rawMethod).Ready.Median()) / float64(max(1, c.Ready.Median()))
+// ratios are how many times faster than wazero by itself a cell's worker is, by the
+// median and by the shortest calls. A machine that is busy drives the first up:
+// memory and garbage collection, which wazero by itself makes much use of, suffer
+// more than computing.
+func (r *startReport) ratios(c *startCell) (median, shortest float64) {
+	raw := &r.cell(c.Guest, rawMethod).Ready
+	return float64(raw.Median()) / float64(max(1, c.Ready.Median())), float64(raw.Min()) / float64(max(1, c.Ready.Min()))
 }
 
 // judge compares with the targets.
@@ -98,14 +106,16 @@ func (r *startReport) judge(cases []startCase) {
 	}
 	for _, c := range cases {
 		if c.target > 0 {
-			x := r.ratio(r.cell(c.name, string(startmethod.Snapshot)))
-			add(x >= c.target, c.name+": snapshot against wazero", "at least "+benchtest.Ratio(c.target), benchtest.Ratio(x))
+			x, shortest := r.ratios(r.cell(c.name, string(startmethod.Snapshot)))
+			got := benchtest.Ratio(x) + ", of min " + benchtest.Ratio(shortest)
+			add(x >= c.target, c.name+": snapshot against wazero", "at least "+benchtest.Ratio(c.target), got)
 		}
 	}
 	page := r.cell(startPage, string(startmethod.Snapshot)).Ready.Median()
 	add(page <= mostOnePage, "worker time of a call that writes one page", "at most "+benchtest.Time(mostOnePage), benchtest.Time(page))
 	for _, l := range r.Latency {
-		add(l.added() <= mostAdded, l.Guest+": latency that snapshot adds to warm", "at most "+benchtest.Time(mostAdded), benchtest.Time(l.added()))
+		add(l.added() <= mostAdded, l.Guest+": latency that snapshot adds to warm", "at most "+benchtest.Time(mostAdded),
+			benchtest.Time(l.added())+", of min "+benchtest.Time(l.addedMin()))
 	}
 	for _, m := range r.Memory {
 		add(m.Used.Pss <= mostClone, m.Guest+": memory of a live clone", "at most "+benchtest.Bytes(mostClone), benchtest.Bytes(float64(m.Used.Pss)))
@@ -141,7 +151,7 @@ func (r *startReport) print(cases []startCase) {
 func (r *startReport) printCalls() {
 	fmt.Printf("\nWorker time of a call with %d bytes in and out, until the worker is ready for the next.\n", startInputBytes)
 	w := table()
-	row(w, "guest", "start method", "median", "min", "p99", "mean", "to the answer", "against wazero", "dirty", "calls")
+	row(w, "guest", "start method", "median", "min", "p99", "mean", "to the answer", "against wazero", "of min", "dirty", "calls")
 	last := ""
 	for _, c := range r.Calls {
 		guest := c.Guest
@@ -153,8 +163,9 @@ func (r *startReport) printCalls() {
 		if c.Image > 0 {
 			dirty = fmt.Sprintf("%d of %d pages", c.Dirty/uint64(os.Getpagesize()), c.Image/uint64(os.Getpagesize()))
 		}
+		ratio, shortest := r.ratios(c)
 		row(w, guest, c.Method, benchtest.Time(c.Ready.Median()), benchtest.Time(c.Ready.Min()), benchtest.Time(c.Ready.P99()),
-			benchtest.Time(c.Ready.Mean()), benchtest.Time(c.Answer.Median()), benchtest.Ratio(r.ratio(c)), dirty, strconv.Itoa(c.Ready.Len()))
+			benchtest.Time(c.Ready.Mean()), benchtest.Time(c.Answer.Median()), benchtest.Ratio(ratio), benchtest.Ratio(shortest), dirty, strconv.Itoa(c.Ready.Len()))
 	}
 	_ = w.Flush()
 }
@@ -164,7 +175,7 @@ func (r *startReport) printLatency() {
 	w := table()
 	row(w, "guest", "start method", "median", "min", "p99", "snapshot − warm", "calls")
 	for _, l := range r.Latency {
-		guest, added := l.Guest, benchtest.Time(l.added())+", of min "+benchtest.Time(l.Methods[startmethod.Snapshot].Min()-l.Methods[startmethod.Warm].Min())
+		guest, added := l.Guest, benchtest.Time(l.added())
 		for _, method := range []startmethod.Method{startmethod.Precompiled, startmethod.Snapshot, startmethod.Warm} {
 			s := l.Methods[method]
 			row(w, guest, string(method), benchtest.Time(s.Median()), benchtest.Time(s.Min()), benchtest.Time(s.P99()), added, strconv.Itoa(s.Len()))
