@@ -88,3 +88,24 @@ func TestSnapshot_deep(t *testing.T) {
 		require.Less(t, grown, int64(150<<20), depth)
 	}
 }
+
+// What a warm instance was refused in one call is not what ends another.
+func TestWarm_refused(t *testing.T) {
+	t.Parallel()
+	const huge = 60_000
+	g := guesttest.NewTiny()
+	body := new(guesttest.Code).
+		Get(1).I32(0).Eq().If().I32(huge).MemoryGrow().Drop().I32(0).Return().End(). // no input
+		Unreachable()
+	fn := raw{Module: tiny(t, "warm", g.Finish("f", [2]uint32{1, guesttest.NoMax}, nil, body)), Name: "f"}
+	fn.StartMethod = startmethod.Warm
+	ex := snapshots(t, executor.Options{Workers: 1})
+	for range 2 {
+		_, err := call(t, ex, fn, nil)
+		require.NoError(t, err)
+	}
+	_, err := call(t, ex, fn, []byte("trap"))
+	var ge *executor.GuestError
+	require.ErrorAs(t, err, &ge)
+	require.Equal(t, executor.CodeTrap, ge.Code)
+}
