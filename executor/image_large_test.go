@@ -109,3 +109,36 @@ func TestWarm_refused(t *testing.T) {
 	require.ErrorAs(t, err, &ge)
 	require.Equal(t, executor.CodeTrap, ge.Code)
 }
+
+// A small module cannot make the host hold a page for each byte of its data.
+func TestSnapshot_spreadData(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		segments int32
+		step     int32
+		method   startmethod.Method
+	}{
+		"thin":  {4_000, 4096, startmethod.Precompiled},
+		"dense": {4_000, 8, startmethod.Snapshot},
+		"few":   {100, 40 * 4096, startmethod.Snapshot},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ex := snapshots(t, executor.Options{Workers: 1})
+			g := guesttest.NewTiny()
+			for i := range tc.segments {
+				g.Data(1<<16+i*tc.step, []byte{1})
+			}
+			body := new(guesttest.Code).I32(1<<16 + (tc.segments-1)*tc.step).I32(1).Call(g.Write).I32(0)
+			fn := raw{Module: tiny(t, "spread", g.Finish("f", [2]uint32{300, 300}, nil, body)), Name: "f"}
+			f := executor.Submit(t.Context(), ex, fn, nil)
+			out, err := wait(t, f)
+			require.NoError(t, err)
+			require.Equal(t, []byte{1}, out)
+			require.Equal(t, tc.method, f.Usage().StartMethod, f.Usage().Fallback)
+			if tc.method != startmethod.Snapshot {
+				require.Contains(t, f.Usage().Fallback, "spread")
+			}
+		})
+	}
+}
