@@ -142,3 +142,21 @@ func TestSnapshot_spreadData(t *testing.T) {
 		})
 	}
 }
+
+// A memory that is too large for an image has none, however little is in it.
+func TestSnapshot_tooLarge(t *testing.T) {
+	t.Parallel()
+	const pages = 513 << 4
+	ex := snapshots(t, executor.Options{Workers: 1, Limits: executor.Limits{Memory: -1}})
+	g := guesttest.NewTiny()
+	body := new(guesttest.Code).Append(g.Text("done")).Call(g.Write).I32(0)
+	fn := raw{Module: tiny(t, "huge", g.Finish("huge", [2]uint32{pages, pages}, nil, body)), Name: "huge"}
+	for range 2 {
+		f := executor.Submit(t.Context(), ex, fn, nil)
+		_, err := wait(t, f)
+		require.NoError(t, err)
+		require.Equal(t, startmethod.Precompiled, f.Usage().StartMethod)
+		require.Contains(t, f.Usage().Fallback, "537919488 bytes")
+	}
+	captured(t, ex, 0)
+}
