@@ -88,3 +88,75 @@ func TestSnapshot_deep(t *testing.T) {
 		require.Less(t, grown, int64(150<<20), depth)
 	}
 }
+
+// What a warm instance was refused in one call is not what ends another.
+func TestWarm_refused(t *testing.T) {
+	t.Parallel()
+	const huge = 60_000
+	g := guesttest.NewTiny()
+	body := new(guesttest.Code).
+		Get(1).I32(0).Eq().If().I32(huge).MemoryGrow().Drop().I32(0).Return().End(). // no input
+		Unreachable()
+	fn := raw{Module: tiny(t, "warm", g.Finish("f", [2]uint32{1, guesttest.NoMax}, nil, body)), Name: "f"}
+	fn.StartMethod = startmethod.Warm
+	ex := snapshots(t, executor.Options{Workers: 1})
+	for range 2 {
+		_, err := call(t, ex, fn, nil)
+		require.NoError(t, err)
+	}
+	_, err := call(t, ex, fn, []byte("trap"))
+	var ge *executor.GuestError
+	require.ErrorAs(t, err, &ge)
+	require.Equal(t, executor.CodeTrap, ge.Code)
+}
+
+// A small module cannot make the host hold a page for each byte of its data.
+func TestSnapshot_spreadData(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		segments int32
+		step     int32
+		method   startmethod.Method
+	}{
+		"thin":  {4_000, 4096, startmethod.Precompiled},
+		"dense": {4_000, 8, startmethod.Snapshot},
+		"few":   {100, 40 * 4096, startmethod.Snapshot},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ex := snapshots(t, executor.Options{Workers: 1})
+			g := guesttest.NewTiny()
+			for i := range tc.segments {
+				g.Data(1<<16+i*tc.step, []byte{1})
+			}
+			body := new(guesttest.Code).I32(1<<16 + (tc.segments-1)*tc.step).I32(1).Call(g.Write).I32(0)
+			fn := raw{Module: tiny(t, "spread", g.Finish("f", [2]uint32{300, 300}, nil, body)), Name: "f"}
+			f := executor.Submit(t.Context(), ex, fn, nil)
+			out, err := wait(t, f)
+			require.NoError(t, err)
+			require.Equal(t, []byte{1}, out)
+			require.Equal(t, tc.method, f.Usage().StartMethod, f.Usage().Fallback)
+			if tc.method != startmethod.Snapshot {
+				require.Contains(t, f.Usage().Fallback, "spread")
+			}
+		})
+	}
+}
+
+// A memory that is too large for an image has none, however little is in it.
+func TestSnapshot_tooLarge(t *testing.T) {
+	t.Parallel()
+	const pages = 513 << 4
+	ex := snapshots(t, executor.Options{Workers: 1, Limits: executor.Limits{Memory: -1}})
+	g := guesttest.NewTiny()
+	body := new(guesttest.Code).Append(g.Text("done")).Call(g.Write).I32(0)
+	fn := raw{Module: tiny(t, "huge", g.Finish("huge", [2]uint32{pages, pages}, nil, body)), Name: "huge"}
+	for range 2 {
+		f := executor.Submit(t.Context(), ex, fn, nil)
+		_, err := wait(t, f)
+		require.NoError(t, err)
+		require.Equal(t, startmethod.Precompiled, f.Usage().StartMethod)
+		require.Contains(t, f.Usage().Fallback, "537919488 bytes")
+	}
+	captured(t, ex, 0)
+}

@@ -60,6 +60,7 @@ func (s *server) serveCall(h wire.Header, input []byte) error {
 	}
 	c.memory, c.system.State = inst.memory, inst.streams
 	inst.memory.ResetPeak()
+	c.lives() // what a warm instance was refused in an earlier call
 	f := s.runGuarded(inst, h, c)
 	c.took = time.Since(began)
 	var err error

@@ -120,9 +120,17 @@ func (t *taking) warm(calls []wire.WarmUp) *failure {
 	return nil
 }
 
+// maxImage bounds the memory that an image is taken of, in bytes. To write and to try
+// it takes seconds and a page for each of its pages, also for those that are zeros.
+const maxImage = 512 << 20
+
 // take writes the image, to a file of the template's own as well: with that it
 // tries whether an instance made of it can be restored.
 func (t *taking) take(w io.WriterAt) (got wire.Captured, f *failure) {
+	if size := t.inst.memory.Size(); size > maxImage {
+		got.Unfit = fmt.Sprintf("a memory of %d bytes, images have %d at most", size, maxImage)
+		return got, nil
+	}
 	own, err := shm.NewDraft("sandpool-selftest", int64(t.inst.memory.Size()))
 	if err != nil {
 		return got, internalFailure(err)

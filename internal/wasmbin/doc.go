@@ -60,8 +60,9 @@
 // is no number; if it imports a memory, a table or a mutable global; and if it
 // uses threads. It is unfit, too, if its data segments cannot be placed without
 // the runtime: at an offset that is no i32.const, or outside the initial memory,
-// where instantiation must fail; or if code copies from one, which the runtime
-// allows, unlike the specification. Tables that code does not change may even be
+// where instantiation must fail; if code copies from one, which the runtime
+// allows, unlike the specification; or if they are spread thin over a large memory,
+// which the host would have to hold. Tables that code does not change may even be
 // exported: the host leaves them alone.
 //
 // A rewritten module is valid if and only if the original is. Nothing here

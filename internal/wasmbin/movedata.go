@@ -47,6 +47,9 @@ func (w *rewriter) data() error {
 			rest.add(emptySegment, len(from))
 		}
 	}
+	if most := (spareData + 2*w.size) / hostPage; !dense(w.p.Data, most) {
+		return &UnfitError{Reason: fmt.Sprintf("data segments are spread over more than %d KiB of memory", most*hostPage>>10)}
+	}
 	switch {
 	case len(w.p.Data) == 0: // nothing to move
 	case rest.n == 0:
@@ -55,6 +58,31 @@ func (w *rewriter) data() error {
 		w.set(secData, append(binary.AppendUvarint(nil, rest.n), rest.entries...))
 	}
 	return nil
+}
+
+// Data may be spread over pages of as many bytes as these, and twice those of the
+// module. The host holds the pages for as long as the module, which could otherwise have
+// it hold a page for each byte of its data.
+const (
+	hostPage  = 4 << 10
+	spareData = 1 << 20
+)
+
+// dense reports whether the data is on no more than so many pages.
+func dense(data []Data, most int) bool {
+	pages := make(map[uint32]struct{})
+	for _, d := range data {
+		if len(d.Bytes) == 0 {
+			continue
+		}
+		for page, last := d.Offset/hostPage, (d.Offset+uint32(len(d.Bytes)-1))/hostPage; page <= last; page++ {
+			pages[page] = struct{}{}
+		}
+		if len(pages) > most {
+			return false
+		}
+	}
+	return true
 }
 
 // A vector is entries of a section.

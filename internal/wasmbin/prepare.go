@@ -77,7 +77,7 @@ func Prepare(b []byte) (*Prepared, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &rewriter{scanner: s, parts: parts, p: &Prepared{Start: s.m.HasStart, Globals: s.restored()}}
+	w := &rewriter{scanner: s, parts: parts, size: len(b), p: &Prepared{Start: s.m.HasStart, Globals: s.restored()}}
 	w.memory()
 	if err := w.data(); err != nil {
 		return nil, err
@@ -97,6 +97,7 @@ func Prepare(b []byte) (*Prepared, error) {
 type rewriter struct {
 	scanner *scanner
 	parts   []section
+	size    int // of the module
 	changed bool
 	p       *Prepared
 }

@@ -1,6 +1,7 @@
 package wasmbin_test
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -265,7 +266,17 @@ var unfit = map[string]struct {
 		module(noType, oneFunction, onePage, sec(dataCount, u(2)), copiesData, sec(data, vec(active(u(0), "a"), active(u(0), "b")))),
 		"data segment 1 is active and code copies from it (memory.init in function 0)",
 	},
+	"data spread thin": {spread(1000), "data segments are spread over more than 1040 KiB of memory"},
 	"too many globals": {setGlobals(1001), "code sets 1001 globals, the limit is 1000"},
+}
+
+// spread is a module with that many bytes of data, each on a page of its own.
+func spread(n int) []byte {
+	segments := make([][]byte, n)
+	for i := range segments {
+		segments[i] = active(binary.AppendUvarint(nil, uint64(i)<<12|1<<28), "x") // five bytes, which end positive
+	}
+	return module(sec(memories, vec(raw(0, 0xff, 0x7f))), sec(data, vec(segments...)))
 }
 
 // setGlobals is a module whose code sets that many globals.
