@@ -45,7 +45,7 @@ func newProgram(source *serialize.Module) (p *program, err error) {
 }
 
 func layoutOf(p *wasmbin.Prepared) *wire.Layout {
-	return &wire.Layout{Globals: p.Globals, Start: p.Start, MaxPages: p.MaxPages, HasBase: len(p.Data) > 0}
+	return &wire.Layout{Globals: p.Globals, Start: p.Start, MaxPages: p.MaxPages}
 }
 
 // baseOf makes the memory that a module's data segments describe, up to the last

@@ -118,7 +118,7 @@ func newStartGuest(wasm []byte) (*startGuest, error) {
 	}
 	g := &startGuest{
 		bytes: p.Bytes, sum: sha256.Sum256(p.Bytes),
-		layout: &wire.Layout{Globals: p.Globals, Start: p.Start, MaxPages: p.MaxPages, HasBase: len(p.Data) > 0},
+		layout: &wire.Layout{Globals: p.Globals, Start: p.Start, MaxPages: p.MaxPages},
 	}
 	if len(p.Data) == 0 {
 		return g, nil

@@ -41,7 +41,9 @@ func (s *server) newInstance(sl *slot) *instance {
 		c.Image = sl.image.memory
 	}
 	if sl.Layout != nil {
-		c.Max = sl.Layout.MaxPages * wasmPage
+		if c.Max = sl.Layout.MaxPages * wasmPage; c.Max == 0 {
+			c.Limit = 0 // no maximum is another thing
+		}
 	}
 	return &instance{memory: snapshot.NewMemory(c)}
 }

@@ -46,6 +46,9 @@ func (s *server) load(h wire.Header) error {
 	if err := s.read(h, &l); err != nil {
 		return err
 	}
+	if len(l.Host) > wire.MaxHostNames {
+		return fmt.Errorf("a LOAD with %d host functions", len(l.Host))
+	}
 	blobs, err := s.receive(l)
 	if err != nil {
 		return fmt.Errorf("receive module: %w", err) // and exit, with what has come

@@ -13,7 +13,7 @@ import (
 
 // maxFiles is RLIMIT_NOFILE of a worker: its pipes, the descriptors of blobs on
 // their way, of the images that it holds, and what the Go runtime has.
-const maxFiles = 512
+const maxFiles = 128
 
 func apply(c Config, r *Report) {
 	r.add(Descriptors, closeOthers(c.Keep))

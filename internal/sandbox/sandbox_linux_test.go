@@ -90,7 +90,7 @@ func checkFacts(t *testing.T, f Facts) {
 	require.Equal(t, []int{0, 1, 2, kept}, f.Open)
 	require.Equal(t, "piped", f.Piped)
 	require.Zero(t, f.Dumpable)
-	for name, want := range map[string]uint64{"core": 0, "fsize": 0, "nofile": 64, "memlock": 0, "msgqueue": 0} {
+	for name, want := range map[string]uint64{"core": 0, "fsize": 0, "nofile": 128, "memlock": 0, "msgqueue": 0} {
 		require.Equal(t, unix.Rlimit{Cur: want, Max: want}, f.Limits[name], name)
 	}
 	data := f.Limits["data"]
@@ -179,8 +179,8 @@ func TestApply_effect(t *testing.T) {
 	require.Equal(t, "too many open files", strings.TrimSpace(reason))
 	n, err := strconv.Atoi(count)
 	require.NoError(t, err)
-	require.Less(t, n, 64)
-	require.Greater(t, n, 50)
+	require.Less(t, n, 128)
+	require.Greater(t, n, 110)
 
 	require.Equal(t, "cannot allocate memory", l.succeed(t, "map"))
 	require.Equal(t, "cannot allocate memory", l.succeed(t, "open"))

@@ -64,7 +64,6 @@ type Layout struct {
 	Globals  int    `cbor:"globals"`            // globals to restore, by the names of wasmbin.GlobalName
 	Start    bool   `cbor:"start,omitempty"`    // the start function is the export wasmbin.StartName
 	MaxPages uint64 `cbor:"maxpages,omitempty"` // the memory's own maximum
-	HasBase  bool   `cbor:"hasbase,omitempty"`  // memory starts as the bytes of [Load.Base], which come with the first LOAD
 }
 
 // An Image is the state that instances start from: a memory, whose bytes travel by

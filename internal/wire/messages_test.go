@@ -23,7 +23,7 @@ func filled() map[string]any {
 			Source: []byte{9}, Digest: []byte{1}, Function: "f", Method: "fresh", Memory: 1, Output: 2, LogBytes: 3,
 			Inline: true, Module: 4, Entry: 5, EntryName: []byte{2},
 			Host: []string{"lookup"}, Init: "setup", InitInput: []byte{4}, InitCodec: 257,
-			Layout: &wire.Layout{Globals: 1, Start: true, MaxPages: 2, HasBase: true}, Base: 6, Class: 7,
+			Layout: &wire.Layout{Globals: 1, Start: true, MaxPages: 2}, Base: 6, Class: 7,
 			Image: &wire.Image{Number: 1, Size: 2, Globals: []uint64{3}, Random: []uint32{4}, Streams: 5}, ImageSent: true, Seed: 8,
 		},
 		"capture": &wire.Capture{
@@ -114,7 +114,7 @@ func TestUnmarshal_refusesText(t *testing.T) {
 	b, err := cbor.Marshal(map[string]string{"message": "\xff"})
 	require.NoError(t, err)
 	require.Error(t, wire.Unmarshal(b, &wire.Failure{}), "no UTF-8")
-	b, err = cbor.Marshal(map[string]any{"engine": "v", "inforce": make([]string, 65)})
+	b, err = cbor.Marshal(map[string]any{"engine": "v", "inforce": make([]string, wire.MaxGlobals+1)})
 	require.NoError(t, err)
 	require.Error(t, wire.Unmarshal(b, &wire.Ready{}), "too many elements")
 }
@@ -132,7 +132,7 @@ func TestLoad_bounds(t *testing.T) {
 	require.NoError(t, wire.Unmarshal(b, &got))
 	require.Equal(t, l, got)
 
-	l.Host = append(l.Host, "one more")
+	l.Host = make([]string, wire.MaxGlobals+1)
 	b, err = wire.Marshal(l)
 	require.NoError(t, err)
 	require.Error(t, wire.Unmarshal(b, &got))
