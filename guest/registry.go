@@ -140,19 +140,6 @@ func (r *registry) describe(h host) uint32 {
 	return 0
 }
 
-// warmUp brings about what every first call in an instance would, so that an image
-// of an instance that was described has it: the runner, and what the codec keeps
-// of each type.
-func (r *registry) warmUp() {
-	for _, f := range r.functions {
-		// A type's own methods may panic, or end the goroutine.
-		_ = r.runner.run(func() *failure {
-			f.warm()
-			return nil
-		})
-	}
-}
-
 // appendQuoted appends s to b as a JSON string.
 func appendQuoted(b []byte, s string) []byte {
 	b = append(b, '"')

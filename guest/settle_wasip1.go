@@ -39,6 +39,19 @@ func (r *registry) settle() {
 	})
 }
 
+// warmUp brings about what every first call in an instance would, so that an image
+// of an instance that was described has it: the runner, and what the codec keeps
+// of each type.
+func (r *registry) warmUp() {
+	for _, f := range r.functions {
+		// A type's own methods may panic, or end the goroutine.
+		_ = r.runner.run(func() *failure {
+			f.warm()
+			return nil
+		})
+	}
+}
+
 // growStack is not inlined: its frame is what makes the stack grow.
 //
 //go:noinline
