@@ -7,10 +7,7 @@ const (
 	settledStack = 16 << 10 // what a call's stack has room for at least, in bytes
 )
 
-var (
-	settled bool
-	trial   any
-)
+var trial any
 
 // settle leaves Go's runtime as calls want to find it. The host may take an image
 // of the instance when it has the description, and start every call from that: what
@@ -22,10 +19,6 @@ var (
 // need not grow. And since a collection takes away the spans that objects of each
 // size are allocated from, there are new ones for the small sizes.
 func (r *registry) settle() {
-	if settled {
-		return
-	}
-	settled = true
 	r.warmUp()
 	runtime.GC()
 	r.runner.run(func() *failure {

@@ -97,12 +97,15 @@ func (t *taking) guarded(warmUp []wire.WarmUp, w io.WriterAt) (got wire.Captured
 	return got, f
 }
 
-// warm asks the instance for its description, for which a guest may set up what it
-// needs for every call, and makes the warm-up calls.
+// warm makes the warm-up calls and asks the instance for its description, before to
+// learn which functions there are, and at last: a guest may bring itself into order then,
+// which every call benefits from.
 func (t *taking) warm(calls []wire.WarmUp) *failure {
 	c, s := t.c, t.s
-	if _, f := s.describe(t.inst, c); f != nil {
-		return f
+	if c.slot.module.index == nil && len(calls) > 0 {
+		if _, f := s.describe(t.inst, c); f != nil {
+			return f
+		}
 	}
 	for _, w := range calls {
 		index, f := c.slot.module.functionIndex(w.Function)
@@ -115,9 +118,10 @@ func (t *taking) warm(calls []wire.WarmUp) *failure {
 		}
 		c.forgetOutput(s)
 	}
+	_, f := s.describe(t.inst, c)
 	c.stdout.flush()
 	c.stderr.flush()
-	return nil
+	return f
 }
 
 // maxImage bounds the memory that an image is taken of, in bytes. To write and to try
