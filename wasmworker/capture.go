@@ -32,6 +32,9 @@ func (s *server) capture(h wire.Header) error {
 	defer done()
 	debug.SetGCPercent(-1) // guests run: see handshake
 	c := s.newCall(h.ID, sl, nil)
+	if sl.Seed != 0 { // or calls would draw what initialisation has drawn
+		c.system.Random = seeded(sl.Seed, streamInit)
+	}
 	s.call = c
 	t := &taking{s: s, c: c, inst: s.newInstance(sl)}
 	defer t.inst.close()

@@ -166,6 +166,7 @@ const (
 	streamGuest   = 1 // what random_get gives
 	streamRuntime = 2 // the seeds of restored generators
 	streamHook    = 3 // what the guest's hook gets
+	streamInit    = 4 // what random_get gives before an image is captured
 )
 
 // seeded returns a source of random numbers that repeats itself.
