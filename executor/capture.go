@@ -20,6 +20,7 @@ import (
 const (
 	minCaptureTimeout = 10 * time.Second
 	maxCaptureTimeout = 60 * time.Second
+	captureTurn       = 5 * time.Second // that calls wait for one to begin: those of others can take long
 )
 
 // A verdictError says why instances of a module cannot have an image: capturing it
@@ -45,11 +46,15 @@ func isVerdict(err error) bool {
 
 // take captures an image in a process of its own.
 func (c *core) take(cl *call) (*snapshot, error) {
+	turn := time.NewTimer(captureTurn)
+	defer turn.Stop()
 	select {
-	case c.compiles <- struct{}{}:
-		defer func() { <-c.compiles }()
+	case c.turns <- struct{}{}:
+		defer func() { <-c.turns }()
 	case <-c.quit:
 		return nil, ErrShutdown
+	case <-turn.C:
+		return nil, fmt.Errorf("other images are being captured, for more than %v", captureTurn)
 	}
 	m := cl.module
 	l := cl.target.limits

@@ -36,7 +36,8 @@ type core struct {
 	inline      bool                   // set by tests: modules travel through the pipe, as they do off Linux
 	engine      string                 // names the engine in the store
 	reusable    weak.Pointer[Reusable] // that it belongs to; set before its first call
-	compiles    chan struct{}          // holds a token for each template process that may run
+	compiles    chan struct{}          // holds a token for each template process that may compile
+	turns       chan struct{}          // and for each that may capture
 	imageAge    time.Duration          // after which an image is captured anew
 	maxImages   int                    // that are kept of all modules
 	captureTime time.Duration          // that a capture may take; 0 for what captureTimeout says
@@ -87,6 +88,7 @@ func newCore(o Options, id uint64, setup setup) *core {
 		log:       o.Logger,
 		launcher:  proc.NewLauncher(),
 		compiles:  make(chan struct{}, max(1, o.Workers/2)),
+		turns:     make(chan struct{}, max(1, o.Workers/2)),
 		drained:   make(chan struct{}),
 		finished:  make(chan struct{}),
 		quit:      make(chan struct{}),

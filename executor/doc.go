@@ -18,7 +18,7 @@
 //
 // An [Executor] owns at most [Options.Workers] worker processes that serve calls,
 // started when calls need them, [Options.Standby] spare ones, and one goroutine for
-// each; a process that compiles a module joins them for a moment, and a call that waits
+// each; a process that compiles a module or captures an image joins them for a moment, and a call that waits
 // for nested ones makes room for another worker. All have ended when [Executor.Close], or an
 // [Executor.Shutdown] that returns nil, returns. Host functions and [Future.OnDone]'s callbacks run on
 // goroutines of their own, which nobody waits for. A worker never outlives its host,

@@ -94,8 +94,8 @@ func (w *worker) callHost(cl *call, name string, input []byte) (r hostResult, er
 	if cl.captures != nil {
 		// Its turn is for others meanwhile: the function may wait for what one of them
 		// compiles or captures. Who has a turn comes to an end, so that waiting for one is bounded.
-		<-c.compiles
-		defer func() { c.compiles <- struct{}{} }()
+		<-c.turns
+		defer func() { c.turns <- struct{}{} }()
 	}
 	result := make(chan hostResult, 1) // holds 1: nobody may be left to receive
 	fn := c.opts.Host.functions[name].call
