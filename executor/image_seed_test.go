@@ -18,7 +18,7 @@ func TestSeed_init(t *testing.T) {
 	random := g.Import("wasi_snapshot_preview1", "random_get", guesttest.Sig([]guesttest.ValueType{i32, i32}, i32))
 	draw := func(at int32) *guesttest.Code { return new(guesttest.Code).I32(at).I32(8).Call(random).Drop() }
 	g.Export("_initialize", g.Func(guesttest.Sig(nil), nil, draw(at)))
-	body := draw(at+8).I32(at).I32(16).Call(g.Write).I32(0)
+	body := draw(at + 8).I32(at).I32(16).Call(g.Write).I32(0)
 	fn := raw{Module: tiny(t, "draw", g.Finish("draw", [2]uint32{1, 1}, nil, body)), Name: "draw"}
 	fn.Grants.Seed = 7
 	for _, method := range []startmethod.Method{startmethod.Precompiled, startmethod.Snapshot} {
