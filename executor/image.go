@@ -203,6 +203,8 @@ func (c *core) captureLocked(m *module, img *image, wants *call) {
 	c.capturing[img] = m
 	// What it has the host do is nested as deeply as if the call itself had.
 	cl := newCall(wants.target, nil)
+	cl.target.limits = c.opts.Limits // it is not for this call alone
+	cl.target.limits.Memory = img.key.memory
 	cl.core, cl.module, cl.captures, cl.values = c, m, img, context.Background()
 	cl.depth, cl.parent, cl.budget = wants.depth, wants.parent, wants.budget
 	c.wg.Go(func() { c.capture(m, img, cl) }) // exits when the template has; settleLocked kills that

@@ -160,3 +160,23 @@ func TestSnapshot_tooLarge(t *testing.T) {
 	}
 	captured(t, ex, 0)
 }
+
+// Warm instances are kept whatever stacks they have grown. Once they leave no memory
+// to a new one, the worker is replaced: it is not that call which was too large.
+func TestWarm_deep(t *testing.T) {
+	t.Parallel()
+	limits := executor.Limits{Memory: 1 << 20, Input: 1 << 20, Output: 1 << 20}
+	ex, fn := snapshots(t, executor.Options{Workers: 1, CallsPerWorker: -1, WorkerGrowth: -1, Limits: limits}), deep(t, 2_500_000)
+	fn.StartMethod = startmethod.Warm
+	failed := false
+	for i := range 30 {
+		fn.Grants.Seed = uint64(i + 1)
+		_, err := call(t, ex, fn, nil)
+		if err != nil {
+			var we *executor.WorkerError
+			require.ErrorAs(t, err, &we)
+			require.False(t, failed, "two in a row")
+		}
+		failed = err != nil
+	}
+}

@@ -29,21 +29,21 @@ const (
 	// after the answer. Nothing that a call does is seen by another.
 	//
 	// For a module built by Go that costs a few microseconds, more with each page of
-	// memory that a call writes; a new clone, which follows a trap or an exit,
-	// about a hundred. Elsewhere than on Linux the whole image is copied.
+	// memory that a call writes; a new clone, which follows a call that overflowed
+	// its stack, about a hundred. Elsewhere than on Linux the whole image is copied.
 	//
 	// All calls of a trust domain (a tenant, or the executor) begin with what
 	// initialisation chose: hash keys, secrets, random generators of the module's
 	// own making. What the runtime of Go draws random numbers from is seeded anew for each
 	// call. Images are replaced every hour.
 	//
-	// A module of which not all state can be put back (one that changes its tables, say)
-	// is not eligible. It runs as Precompiled, and a call's Usage says so and why.
+	// A module of which not all state can be put back (one that changes its tables, say),
+	// or whose memory has more than 512 MiB once it is initialised, is not eligible. It runs as Precompiled, and a call's Usage says so and why.
 	Snapshot Method = "snapshot"
 
 	// Warm calls the instance that the last call has left, which costs a tenth of a
 	// microsecond. There is no isolation between calls: whatever one leaves behind is
-	// seen by later calls of the same module with the same grants and limits in
+	// seen by later calls of the same module with the same grants and memory limit in
 	// the same worker, until one traps, exits or exceeds a limit; the next then starts
 	// from the image, or in a new instance. A guest's error keeps the instance. Which
 	// worker serves a call is the scheduler's choice, so that nothing can be

@@ -61,7 +61,7 @@ func (s *server) serveCall(h wire.Header, input []byte) error {
 	c.memory, c.system.State = inst.memory, inst.streams
 	inst.memory.ResetPeak()
 	c.lives() // what a warm instance was refused in an earlier call
-	f := s.runGuarded(inst, h, c)
+	f := s.denied(inst, s.runGuarded(inst, h, c))
 	c.took = time.Since(began)
 	var err error
 	if f != nil {
@@ -80,6 +80,17 @@ func (s *server) serveCall(h wire.Header, input []byte) error {
 		err = s.audit.look(inst, sl)
 	}
 	return err
+}
+
+// denied returns f, or what it is instead: an instance whose first memory is refused
+// below its limit, in a process that keeps others, lacks what those have taken. No call
+// in this process would fare better.
+func (s *server) denied(inst *instance, f *failure) *failure {
+	m := inst.memory
+	if f == nil || s.instances == 0 || m.Peak() > 0 || m.Refused() == 0 || m.Refused() > m.Limit() {
+		return f
+	}
+	return internalFailure(fmt.Errorf("no memory is left for an instance beside the %d that are kept", s.instances))
 }
 
 // tidy sees to the garbage of the call that is over. Most of that is instances, and
