@@ -13,7 +13,7 @@ const (
 func FindRandom(memory []byte) []uint32 { return findRandom(memory) }
 
 // Reading returns the Pages of a kernel without PAGEMAP_SCAN.
-func (p *Pages) Reading() *Pages { return &Pages{file: p.file} }
+func (p *Pages) Reading() *Pages { return &Pages{file: p.file, tell: p.tell} }
 
 // Scanning reports whether the kernel has PAGEMAP_SCAN.
 func (p *Pages) Scanning() bool { return p.scan }

@@ -43,6 +43,7 @@ type Memory struct {
 	shrinking bool   // the next Reallocate is Restore's
 	restores  uint64
 	scratch   *scratch // nil before the first scan
+	known     known    // private pages of the image
 }
 
 var (

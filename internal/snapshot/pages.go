@@ -11,6 +11,7 @@ import (
 type Pages struct {
 	file *os.File // /proc/self/pagemap
 	scan bool     // the kernel has PAGEMAP_SCAN (6.7); otherwise entries are read
+	tell bool     // it counts the page faults of this process
 }
 
 var errPages = errors.New("the kernel does not tell which pages are private")

@@ -48,6 +48,7 @@ type scratch struct {
 	arg     scanArg
 	regions [128]pageRegion
 	entries []byte // where the kernel has no PAGEMAP_SCAN
+	usage   unix.Rusage
 }
 
 // newScratch is not inlined: the kernel is given addresses in a scratch, which has
@@ -61,7 +62,7 @@ func openPages() (*Pages, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, p := range []*Pages{{f, true}, {f, false}} {
+	for _, p := range []*Pages{{file: f, scan: true}, {file: f}} {
 		if p.try() {
 			return p, nil
 		}
@@ -86,14 +87,19 @@ func (p *Pages) try() bool {
 	defer func() { _ = unix.Munmap(data) }()
 	// Pages 0 and 4 are read, 2 is not touched, the others are written to.
 	want := []int{1, 2, 3, 4, 5, 8}
+	p.tell = true
+	s := newScratch()
+	before := p.faults(s)
 	for _, page := range []int{0, 4} {
 		data[(page+1)*size] = data[page*size] + 1
 	}
 	for _, page := range []int{3, 6, 7} {
+		now := p.faults(s)
 		data[page*size] = 1
+		p.tell = p.tell && before != 0 && p.faults(s) > now
 	}
 	var got []int
-	err = p.private(data, newScratch(), func(from, to int) bool {
+	err = p.private(data, s, func(from, to int) bool {
 		got = append(got, from/size, to/size)
 		return true
 	})
@@ -112,6 +118,16 @@ func (p *Pages) private(region []byte, s *scratch, found func(from, to int) bool
 		return p.ask(region, s, found)
 	}
 	return p.read(region, s, found)
+}
+
+// faults returns how many page faults the process has had, or 0 when that cannot be
+// told. The kernel counts each that has made a page private, whether the program
+// wrote to the page or a system call did (mm_account_fault in its mm/memory.c).
+func (p *Pages) faults(s *scratch) uint64 {
+	if !p.tell || unix.Getrusage(unix.RUSAGE_SELF, &s.usage) != nil {
+		return 0
+	}
+	return uint64(s.usage.Minflt) + uint64(s.usage.Majflt)
 }
 
 // ask is private by PAGEMAP_SCAN.

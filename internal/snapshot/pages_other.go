@@ -11,6 +11,8 @@ func newScratch() *scratch { return new(scratch) }
 
 func openPages() (*Pages, error) { return nil, errors.ErrUnsupported }
 
+func (p *Pages) faults(*scratch) uint64 { return 0 }
+
 func (p *Pages) private([]byte, *scratch, func(from, to int) bool) error {
 	return errors.Join(errPages, errors.ErrUnsupported)
 }

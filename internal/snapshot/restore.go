@@ -25,6 +25,10 @@ const (
 	// that those which calls no longer write to are forgotten. Where the same
 	// 256 pages are written to each time, that makes 56 µs of a restore's 53 µs.
 	dropEvery = 128
+	// countFaults is the size from which on the process's page faults are looked at before
+	// the memory is scanned, which is needless without one. That costs 0.4 µs; to scan a Go
+	// guest of 4.8 MiB, of which a few hundred pages have been read, 3.5 µs.
+	countFaults = 1 << 20
 )
 
 // restore makes the memory the image again and what lies beyond it zeros, for a
@@ -51,22 +55,42 @@ func (m *Memory) restoreImage(all bool) error {
 		copy(memory, m.image.data)
 		return nil
 	}
-	keep := keepPages * os.Getpagesize()
 	if all {
-		keep = 0
+		m.known.forget()
+		return drop(memory)
 	}
+	faults := uint64(0)
+	if len(memory) >= countFaults {
+		faults = m.pages.faults(m.scan()) // before the scan: it must not miss one that comes meanwhile
+	}
+	if ranges, ok := m.known.still(faults); ok {
+		for _, r := range ranges {
+			copy(memory[r.from:r.to], m.image.data[r.from:r.to])
+		}
+		return nil
+	}
+	return m.restoreScanned(memory, faults)
+}
+
+// restoreScanned finds the private pages and makes them the image's again.
+func (m *Memory) restoreScanned(memory []byte, faults uint64) error {
+	keep := keepPages * os.Getpagesize()
 	private := 0
+	m.known.begin(faults)
 	err := m.pages.private(memory, m.scan(), func(from, to int) bool {
 		if private += to - from; private > keep {
 			return false
 		}
+		m.known.add(from, to)
 		copy(memory[from:to], m.image.data[from:to])
 		return true
 	})
 	if err != nil {
+		m.known.forget()
 		return err
 	}
 	if private > keep {
+		m.known.forget()
 		return drop(memory)
 	}
 	return nil
