@@ -69,6 +69,7 @@ type call struct {
 	parent *call         // that submitted it; nil unless nested
 	budget *atomic.Int64 // nested calls that it and all around it may still submit
 
+	turn     bool   // it has one of core.turns; of the capture's goroutine
 	captures *image // that it stands for the capture of; nil for every call that was submitted
 
 	// Guarded by core.mu until done is closed, constant from then on. output and

@@ -20,7 +20,7 @@ import (
 const (
 	minCaptureTimeout = 10 * time.Second
 	maxCaptureTimeout = 60 * time.Second
-	captureTurn       = 5 * time.Second // that calls wait for one to begin: those of others can take long
+	captureTurn       = 3 * time.Second // that calls wait for one to begin: those of others can take long
 )
 
 // A verdictError says why instances of a module cannot have an image: capturing it
@@ -50,7 +50,8 @@ func (c *core) take(cl *call) (*snapshot, error) {
 	defer turn.Stop()
 	select {
 	case c.turns <- struct{}{}:
-		defer func() { <-c.turns }()
+		cl.turn = true
+		defer c.endTurn(cl)
 	case <-c.quit:
 		return nil, ErrShutdown
 	case <-turn.C:
@@ -95,6 +96,14 @@ func (c *core) take(cl *call) (*snapshot, error) {
 		return nil, &verdictError{"the process that captures its image died", &StartError{Stage: "capture", Stderr: exit.Stderr, Err: exitReason(exit)}}
 	default:
 		return nil, err
+	}
+}
+
+// endTurn lets another capture begin.
+func (c *core) endTurn(cl *call) {
+	if cl.turn {
+		cl.turn = false
+		<-c.turns
 	}
 }
 

@@ -92,10 +92,8 @@ func (w *worker) callHost(cl *call, name string, input []byte) (r hostResult, er
 		return r, errCondemned
 	}
 	if cl.captures != nil {
-		// Its turn is for others meanwhile: the function may wait for what one of them
-		// compiles or captures. Who has a turn comes to an end, so that waiting for one is bounded.
-		<-c.turns
-		defer func() { c.turns <- struct{}{} }()
+		// Its turn is for others from now on: the function may wait for what they capture.
+		c.endTurn(cl)
 	}
 	result := make(chan hostResult, 1) // holds 1: nobody may be left to receive
 	fn := c.opts.Host.functions[name].call

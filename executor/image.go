@@ -155,7 +155,7 @@ func (cl *call) fallBackLocked(reason string) {
 func (c *core) imageLocked(m *module, key imageKey) *image {
 	img := m.images[key]
 	if img == nil {
-		c.evictImagesLocked()
+		c.evictImagesLocked(1, nil)
 		c.classes++
 		img = &image{key: key, class: c.classes}
 		if m.images == nil {
@@ -168,9 +168,9 @@ func (c *core) imageLocked(m *module, key imageKey) *image {
 	return img
 }
 
-// evictImagesLocked makes room for one more image by dropping those that were not used
-// for longest. Calls that start from one keep it.
-func (c *core) evictImagesLocked() {
+// evictImagesLocked makes room for more images by dropping those that were not used
+// for longest, but for one that is to stay. Calls that start from one keep it.
+func (c *core) evictImagesLocked(more int, stays *image) {
 	for {
 		var (
 			count  int
@@ -184,12 +184,12 @@ func (c *core) evictImagesLocked() {
 				if img.current != nil {
 					bytes += img.current.bytes.Size()
 				}
-				if c.capturing[img] == nil && (oldest == nil || img.lastUse < oldest.lastUse) {
+				if img != stays && c.capturing[img] == nil && (oldest == nil || img.lastUse < oldest.lastUse) {
 					owner, oldest = m, img
 				}
 			}
 		}
-		if oldest == nil || count < c.maxImages && bytes < maxImageBytes {
+		if oldest == nil || count+more <= c.maxImages && bytes <= maxImageBytes {
 			return
 		}
 		delete(owner.images, oldest.key)
@@ -231,6 +231,7 @@ func (c *core) capture(m *module, img *image, cl *call) {
 			img.state, img.current, img.taken = compiled, c.adoptLocked(snap), time.Now()
 			img.reason, img.backoff = "", 0
 			c.stats.Captured++
+			c.evictImagesLocked(0, img) // others have come meanwhile, and now it is known how large it is
 		} else if img.current == nil {
 			img.refuseLocked(err)
 		}

@@ -175,6 +175,27 @@ func TestImages_generators(t *testing.T) {
 	}
 }
 
+// Generators with fixed seeds among the runtime's variables are told from its own.
+func TestImages_fixedGenerators(t *testing.T) {
+	t.Parallel()
+	ex := snapshots(t, executor.Options{Workers: 1})
+	draw := executor.Func[struct{}, [3]uint64]{Module: fixture(t), Name: "fixed"}
+	precompiled := draw
+	precompiled.StartMethod = startmethod.Precompiled
+	want, err := call(t, ex, precompiled, struct{}{})
+	require.NoError(t, err)
+	drawn := map[uint64]bool{want[2]: true}
+	for range 5 {
+		f := executor.Submit(t.Context(), ex, draw, struct{}{})
+		got, err := wait(t, f)
+		require.NoError(t, err)
+		require.Equal(t, startmethod.Snapshot, f.Usage().StartMethod, f.Usage().Fallback)
+		require.Equal(t, want[:2], got[:2], "what has a fixed seed repeats itself")
+		require.False(t, drawn[got[2]], "what has none does not")
+		drawn[got[2]] = true
+	}
+}
+
 // What a template answers that has been taken over harms nobody.
 func TestHostileTemplate(t *testing.T) {
 	t.Parallel()

@@ -37,6 +37,7 @@ type call struct {
 	system    wasi.System
 
 	initializing bool          // the initializer runs, or has failed
+	deaf         bool          // nothing that the guest says or asks for reaches the host
 	took         time.Duration // until the answer
 }
 

@@ -150,6 +150,13 @@ func (t *taking) take(w io.WriterAt) (got wire.Captured, f *failure) {
 	if err != nil {
 		return got, internalFailure(err)
 	}
+	if len(state.Random) > snapshot.RuntimeRandom {
+		if state.Random, err = t.runtimeRandom(state); err != nil {
+			got.Unfit = err.Error()
+			_ = blob.Close()
+			return got, nil
+		}
+	}
 	got.Image = wire.Image{Size: state.Size, Globals: state.Globals, Random: state.Random, Streams: uint32(t.c.system.State)}
 	memory, err := imageOf(blob)
 	if err != nil {
@@ -164,6 +171,23 @@ func (t *taking) take(w io.WriterAt) (got wire.Captured, f *failure) {
 		return got, f
 	}
 	return got, nil
+}
+
+// runtimeRandom tells the generators of Go's runtime from others that the guest has,
+// by a second instance: it is initialised with random numbers of its own, and by
+// nothing else.
+func (t *taking) runtimeRandom(state snapshot.State) ([]uint32, error) {
+	sl := *t.c.slot
+	sl.Init = ""
+	inst := t.s.newInstance(&sl)
+	defer inst.close()
+	c := *t.c
+	defer func() { *t.c = c }()
+	t.c.slot, t.c.memory, t.c.deaf, t.c.system.Random = &sl, inst.memory, true, fillRandom
+	if f := t.s.instantiate(inst, t.c); f != nil {
+		return nil, fmt.Errorf("the guest has %d generators of random numbers, which cannot be told from the runtime's: a second instance failed: %s", len(state.Random), f.Message)
+	}
+	return state.Unlike(t.inst.restorer, inst.restorer), nil
 }
 
 // imageOf maps a blob of this process's own, and closes it.

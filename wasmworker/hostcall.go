@@ -61,6 +61,9 @@ func (s *server) callHost(name, input []byte) (status uint32) {
 // granted returns the number of a host function that the slot's calls may call,
 // or a text that says why there is none.
 func (c *call) granted(name []byte) (number uint32, why string) {
+	if c.deaf {
+		return 0, "host functions cannot be called now"
+	}
 	if len(name) > guestabi.MaxHostName {
 		return 0, fmt.Sprintf("a host function's name has %d bytes at most, this one %d", guestabi.MaxHostName, len(name))
 	}

@@ -93,6 +93,9 @@ func (s *server) guestLog(_ context.Context, m api.Module, stack []uint64) {
 // log hands one line to the host and waits until it has it.
 func (s *server) log(level int32, stream uint16, line []byte) {
 	c := s.call
+	if c.deaf {
+		return
+	}
 	cost := uint64(len(line)) + wire.LogLineCost
 	if cost > c.logLeft {
 		s.end(limitFailure(guestabi.LimitLog, c.slot.LogBytes, c.slot.LogBytes-c.logLeft+cost))

@@ -424,7 +424,7 @@ func TestState_Validate(t *testing.T) {
 		{"generator at 0x4", snapshot.State{Size: page, Random: []uint32{4}}, page, 0},
 		{"generator at 0x128", snapshot.State{Size: page, Random: []uint32{0, 296}}, page, 0},
 		{"generator at 0x0", snapshot.State{Size: page, Random: []uint32{400, 0}}, page, 0},
-		{"3 generators", snapshot.State{Size: 1 << 20, Random: make([]uint32, 3)}, 1 << 20, 0},
+		{"65 generators", snapshot.State{Size: 1 << 20, Random: make([]uint32, 65)}, 1 << 20, 0},
 	} {
 		err := tc.s.Validate(tc.image, tc.globals)
 		if tc.want == "" {

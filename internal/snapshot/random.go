@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math/rand/v2"
 )
@@ -25,9 +26,9 @@ const (
 // maxTried bounds what a hostile memory full of near misses costs: 0.2 µs each.
 const maxTried = 1 << 16
 
-// findRandom returns the offsets of the generators in a memory, of the two that lie
-// lowest at most: the numbers drawn ahead are a function of the seed, so a match is
-// certain. Those that were never seeded are not found and need not be.
+// findRandom returns the offsets of the generators in a memory: the numbers drawn
+// ahead are a function of the seed, so a match is certain. Those that were never
+// seeded are not found and need not be.
 func findRandom(memory []byte) []uint32 {
 	var found []uint32
 	tried := 0
@@ -50,6 +51,27 @@ func findRandom(memory []byte) []uint32 {
 		}
 	}
 	return found
+}
+
+// Unlike returns those of the generators of a state whose seed is another one in an
+// instance of the same module that was initialised with other random numbers. Those
+// are the runtime's: they are its variables, and have their place in every instance. A
+// guest's own generators are on the heap, or have the seed that the guest gave them, and
+// repeat themselves for a reason.
+func (s *State) Unlike(in, other *Instance) []uint32 {
+	var unlike []uint32
+	mine, theirs := in.memory(), other.memory()
+	for _, at := range s.Random {
+		end := uint64(at) + generatorSize
+		if end > uint64(len(mine)) || end > uint64(len(theirs)) {
+			continue
+		}
+		a, b := mine[at:end], theirs[at:end]
+		if plausible(b) && generates(b) && !bytes.Equal(a[generatorSeed:generatorUsed], b[generatorSeed:generatorUsed]) {
+			unlike = append(unlike, at)
+		}
+	}
+	return unlike
 }
 
 // plausible reports whether length and block agree and the seed looks random: no

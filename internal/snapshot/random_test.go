@@ -68,12 +68,7 @@ func TestFindRandom(t *testing.T) {
 	at = uint32(len(memory)) - 304
 	copy(memory[at:], generator([32]byte([]byte("a seed at the end of the memory!")), 5))
 	want = append(want, at)
-	require.Equal(t, want[:2], snapshot.FindRandom(memory), "those that lie lowest: the runtime's")
-	for i, at := range want { // each, and the one behind it
-		for k, found := range snapshot.FindRandom(memory[at:]) {
-			require.Equal(t, want[i+k], at+found)
-		}
-	}
+	require.Equal(t, want, snapshot.FindRandom(memory))
 
 	// One wrong bit in the numbers or the seed: not a generator.
 	for range 100 {
@@ -103,7 +98,7 @@ func TestFindRandom_hostile(t *testing.T) {
 	many := bytes.Repeat(append(bytes.Clone(state), 0, 0, 0, 0), 2000)
 	s := snapshot.State{Size: 1 << 20, Random: snapshot.FindRandom(many)}
 	require.NoError(t, s.Validate(1<<20, 0), "a capture never has more than are allowed")
-	require.Len(t, s.Random, 2)
+	require.Len(t, s.Random, 64)
 }
 
 func TestReseed(t *testing.T) {

@@ -2,11 +2,12 @@ package snapshot
 
 import "fmt"
 
-// maxRandom is how many generators are reseeded: the two of Go's runtime, for the
-// process and for its only thread. They are variables of the runtime and lie below the
-// heap, where a guest's own generators are. Those stay as they are: one with a fixed seed
-// has to repeat itself.
-const maxRandom = 2
+// RuntimeRandom is how many generators Go's runtime has: one for the process and one for
+// its only thread.
+const RuntimeRandom = 2
+
+// maxRandom is how many generators are looked for.
+const maxRandom = 64
 
 // A State is what a capture takes besides the memory's contents. It may come from
 // a process that is not trusted: it is validated once, when it is accepted.

@@ -102,7 +102,7 @@ const MaxHostNames = 64
 // Bounds of an image.
 const (
 	MaxGlobals = 1000 // [Layout.Globals] and [Image.Globals]
-	MaxRandom  = 2    // [Image.Random]: those of Go's runtime
+	MaxRandom  = 64   // [Image.Random]
 	ImagePage  = 4096 // what [Header.Code] of a TypeImage counts offsets in, in bytes
 )
 
