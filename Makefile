@@ -120,12 +120,13 @@ bench-start: ## compare the start methods with each other and with wazero by its
 	go test -run '^$$' -bench '^BenchmarkStart$$' -benchtime=1x -timeout=10m ./wasmworker -args -start.json=$(BUILD)/bench/start.json $(ARGS)
 
 .PHONY: nightly
-nightly: ## the long forms: fuzzing ten minutes a target, all tests ten times under the race detector, parity, chaos and leak
+nightly: ## the long forms: fuzzing ten minutes a target, all tests ten times under the race detector, parity, chaos, leak and the benchmark of the start methods
 	$(MAKE) fuzz FUZZTIME=10m
 	$(call each,go test -race -count=10 -timeout=120m ./...)
 	$(MAKE) parity COUNT=10
 	$(MAKE) chaos DURATION=10m
 	$(MAKE) leak
+	$(MAKE) bench-start
 
 # The packages by what is looked for: a C compiler for the race detector, and clang
 # with WASI's C library for guests in C.

@@ -85,7 +85,7 @@ func (s *server) instantiate(inst *instance, c *call) *failure {
 	if sl.image != nil {
 		return s.clone(inst, sl.image, c)
 	}
-	return s.initialise(inst, c)
+	return s.setUp(inst, c)
 }
 
 // instanceConfig is that of every instance. What a guest sees of the world is in
@@ -107,8 +107,8 @@ func (i *instance) prepare(sl *slot) *failure {
 	return nil
 }
 
-// initialise runs what brings a new instance into the state in which calls find it.
-func (s *server) initialise(inst *instance, c *call) *failure {
+// setUp runs what brings a new instance into the state in which calls find it.
+func (s *server) setUp(inst *instance, c *call) *failure {
 	names := [2]string{"", guestabi.ExportInit}
 	if l := c.slot.Layout; l != nil && l.Start {
 		names[0] = wasmbin.StartName
