@@ -88,16 +88,20 @@ func (g *goGuest) instance(image *snapshot.Image, m mode) *instance {
 	return &instance{in, g.t}
 }
 
-// capture initializes an instance over the module's data and takes its state.
+// capture initializes an instance over the module's data and takes its state, with
+// the generators that another one has other seeds for.
 func (g *goGuest) capture(m mode) (*snapshot.Image, snapshot.State) {
 	g.t.Helper()
 	data := make(contents, g.p.MinPages*page)
 	for _, d := range g.p.Data {
 		copy(data[d.Offset:], d.Bytes)
 	}
-	in := g.instance(m.image(g.t, data), m)
+	base := m.image(g.t, data)
+	in, other := g.instance(base, m), g.instance(base, m)
 	defer in.close()
+	defer other.close()
 	in.call("_initialize")
+	other.call("_initialize")
 	g.output = nil
 	in.call("sandpool_v1_describe")
 	var about struct{ Functions []struct{ Name string } }
@@ -108,6 +112,8 @@ func (g *goGuest) capture(m mode) (*snapshot.Image, snapshot.State) {
 	data = make(contents, in.Memory.Size())
 	s, err := in.Capture(data)
 	require.NoError(g.t, err)
+	require.Len(g.t, s.Random, 4, "those of the fixture are among them")
+	s.Random = s.Unlike(in.Instance, other.Instance)
 	image := m.image(g.t, data)
 	require.NoError(g.t, s.Validate(image.Size(), g.p.Globals))
 	return image, s
