@@ -17,3 +17,12 @@ func (p *Pages) Reading() *Pages { return &Pages{file: p.file, tell: p.tell} }
 
 // Scanning reports whether the kernel has PAGEMAP_SCAN.
 func (p *Pages) Scanning() bool { return p.scan }
+
+// MaxKnown is how many ranges of private pages are remembered.
+const MaxKnown = maxKnown
+
+// StillKnown reports whether a restore would do without a scan.
+func (m *Memory) StillKnown() bool {
+	_, ok := m.known.still(m.pages.faults(m.scan()))
+	return ok
+}

@@ -183,6 +183,45 @@ func TestRestore_dropsPages(t *testing.T) {
 	}
 }
 
+// Where no page fault was counted the pages of the last scan are copied back. It is not
+// parallel: the faults are those of the process.
+//
+//nolint:paralleltest // see above
+func TestRestore_known(t *testing.T) {
+	for _, m := range modes(t) {
+		if m.pages == nil || m.name == "slice+scan" {
+			continue
+		}
+		g := newGuest(t, m, 40, guesttest.NoMax, 1000)
+		in := g.clone()
+		write := func(pages int) {
+			for i := range pages {
+				in.call("store", uint64(2*i*4096), 0xbad)
+			}
+		}
+		// again writes to the same pages until that makes for no more faults. The test
+		// has some of its own.
+		again := func(pages int) (known bool) {
+			for i := 0; i < 500 && !known; i++ {
+				write(pages)
+				known = in.Memory.StillKnown()
+				in.restored(&g.state)
+			}
+			return known
+		}
+		require.True(t, again(20), m.name)
+		require.True(t, again(21), "a page more, and once more known")
+		require.True(t, again(snapshot.MaxKnown))
+		require.False(t, again(snapshot.MaxKnown+1), "more ranges than are remembered")
+		for range 2 * snapshot.DropEvery {
+			write(3)
+			in.restored(&g.state)
+		}
+		require.True(t, again(3), "the others are forgotten")
+		in.close()
+	}
+}
+
 // More ranges than one scan returns, up to the last page.
 func TestPages_manyRanges(t *testing.T) {
 	t.Parallel()
