@@ -20,7 +20,7 @@ import (
 const (
 	minCaptureTimeout = 10 * time.Second
 	maxCaptureTimeout = 60 * time.Second
-	captureTurn       = 3 * time.Second // that calls wait for one to begin: those of others can take long
+	captureTurn       = time.Second // that calls wait for one to begin: those of others can take long
 )
 
 // A verdictError says why instances of a module cannot have an image: capturing it
