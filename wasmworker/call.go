@@ -175,7 +175,7 @@ func (s *server) runGuarded(inst *instance, h wire.Header, c *call) *failure {
 func (c *call) guard(run func() *failure) (f *failure) {
 	defer func() {
 		p := recover()
-		if p == errAbort { //nolint:errorlint // the very value that host functions panic with
+		if p == errAbort && c.abort != nil { //nolint:errorlint // the very value that host functions panic with
 			f = c.abort
 		} else if p != nil && c.memory.Refused() > 0 {
 			// The engine does not expect the first pages to be refused.
