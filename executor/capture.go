@@ -75,6 +75,7 @@ func (c *core) take(cl *call) (*snapshot, error) {
 	}
 	timeout := cmp.Or(c.captureTime, captureTimeout(l.Wall))
 	timer := time.AfterFunc(timeout, cn.p.Kill)
+	defer timer.Stop()
 	meta, err := c.captureIn(cn, cl, draft)
 	late := !timer.Stop()
 	exit := end() // before the seal: it may have the file mapped

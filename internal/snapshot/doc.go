@@ -12,8 +12,9 @@
 //
 // A page that the guest wrote to is a private page of its process, and the kernel
 // tells which those are ([Pages]). Only they are copied back, so that a restore
-// costs by what a call touched and not by what the guest has. Where the kernel
-// does not tell, all of the image is copied.
+// costs by what a call touched and not by what the guest has. The kernel is not asked
+// again while the process has had no page fault, since no other page can have become
+// private then. Where the kernel does not tell, all of the image is copied.
 //
 // Only memory, mutable numeric globals and Go's random generators are brought
 // back. Tables, dropped segments and references are out of reach: package
