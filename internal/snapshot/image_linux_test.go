@@ -194,9 +194,13 @@ func TestRestore_known(t *testing.T) {
 		}
 		g := newGuest(t, m, 40, guesttest.NoMax, 1000)
 		in := g.clone()
+		store := in.Module.ExportedFunction("store")
+		stack := make([]uint64, 2)
+		// Without garbage, which would grow the heap into new pages: each is a fault.
 		write := func(pages int) {
 			for i := range pages {
-				in.call("store", uint64(2*i*4096), 0xbad)
+				stack[0], stack[1] = uint64(2*i*4096), 0xbad
+				require.NoError(t, store.CallWithStack(t.Context(), stack))
 			}
 		}
 		// again writes to the same pages until that makes for no more faults. The test
