@@ -7,8 +7,10 @@ func (c *core) remember(cl *call) {
 		return
 	}
 	t, init := &cl.target, &c.setup.init
+	named := t.named
+	named[namedSetup] = init.named
 	parts := resultKeyParts{
-		Digest: t.module.Sum(), Function: t.name, Codecs: t.codecs, Method: string(t.method), Memory: t.limits.Memory,
+		Digest: t.module.Sum(), Function: t.name, Codecs: t.codecs, Named: named[:], Method: string(t.method), Memory: t.limits.Memory,
 		Grants: t.hostNames(), Seed: t.seed, Init: init.name, InitCodec: init.codec, InitInput: init.input,
 		Env: c.opts.Env, Input: cl.input,
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/sandpool/sandpool/internal/codecs"
 	"github.com/sandpool/sandpool/internal/guestabi"
 	"github.com/sandpool/sandpool/serialize"
 	"github.com/sandpool/sandpool/startmethod"
@@ -38,6 +39,7 @@ func Describe(ctx context.Context, e *Executor, m *serialize.Module) (Descriptio
 	}
 	o := &x.core.opts
 	t := target{module: m, method: o.StartMethod, limits: Limits{}.withDefaults(o.Limits)}
+	t.setCodecs(codecs.NameRaw, codecs.NameRaw)
 	if err := t.check(o); err != nil {
 		return Description{}, err
 	}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/sandpool/sandpool/internal/codecs"
 	"github.com/sandpool/sandpool/internal/guestabi"
 	"github.com/sandpool/sandpool/internal/wire"
 	"github.com/sandpool/sandpool/serialize"
@@ -16,12 +17,16 @@ import (
 // A Func names a function of a module and how to call it. It is a small value:
 // to call the same function in another way, change a copy. In and Out are the Go
 // types of its input and output: []byte travels as raw bytes, every other type
-// through serialize.CBOR.
+// through Codec.
 type Func[In, Out any] struct {
 	// Module holds the function. Required.
 	Module *serialize.Module
 	// Name is the name the guest registered the function by. Required.
 	Name string
+	// Codec names the codec of input and output, see [serialize.Register]; the guest
+	// is told and uses the same. Empty means the executor's. A []byte is raw whatever it
+	// says, and [serialize.With] chooses for one input.
+	Codec string
 	// Grants are what the call may use of the host. The zero value is nothing.
 	Grants Grants
 	// Idempotent says that running the call twice does no harm: it may be run again
@@ -66,6 +71,8 @@ type target struct {
 	method startmethod.Method
 	limits Limits
 	codecs uint32 // as guest/ABI.md has them
+	named  codecNames
+	out    string // name of the output's codec
 	seed   uint64 // of random numbers; 0 for the system's
 	host   string // names of the host functions granted, sorted, joined by hostSeparator
 
@@ -85,13 +92,12 @@ func (t target) hostNames() []string {
 	return strings.Split(t.host, hostSeparator)
 }
 
-// resolve checks f against the executor's options.
-func (f Func[In, Out]) resolve(o *Options) (target, error) {
+// resolve checks f against the executor's options, for an input in a codec.
+func (f Func[In, Out]) resolve(o *Options, codec string) (target, error) {
 	t := target{
 		module: f.Module,
 		name:   f.Name,
 		limits: f.Limits.withDefaults(o.Limits),
-		codecs: codecNumber[In]() | codecNumber[Out]()<<8,
 		seed:   f.Grants.Seed,
 		tenant: f.Tenant, priority: f.Priority, idempotent: f.Idempotent,
 	}
@@ -114,6 +120,14 @@ func (f Func[In, Out]) resolve(o *Options) (target, error) {
 		return t, err
 	}
 	t.host = host
+	out := codecs.NameRaw
+	if !serialize.IsRaw[Out]() {
+		out = cmp.Or(f.Codec, o.Codec)
+	}
+	if _, err := checkCodec("Func.Codec", out); err != nil {
+		return t, err
+	}
+	t.setCodecs(codec, out)
 	return t, t.check(o)
 }
 
@@ -150,11 +164,4 @@ func (t target) check(o *Options) error {
 		return &LimitError{Limit: guestabi.LimitMemory, Max: t.limits.Memory, Used: needs}
 	}
 	return nil
-}
-
-func codecNumber[T any]() uint32 {
-	if serialize.CodecFor[T]() == serialize.Raw {
-		return guestabi.CodecRaw
-	}
-	return guestabi.CodecCBOR
 }

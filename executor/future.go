@@ -90,11 +90,20 @@ func (cl *call) lock() func() {
 func (f *Future[T]) result() (T, error) {
 	f.once.Do(func() {
 		if f.err = f.call.err; f.err == nil {
-			f.err = serialize.Decode(serialize.CodecFor[T](), f.call.output, &f.val)
+			f.err = f.decode()
 			f.call.output = nil
 		}
 	})
 	return f.val, f.err
+}
+
+// decode sets val to what the output holds.
+func (f *Future[T]) decode() error {
+	codec, err := serialize.CodecByName(f.call.target.out)
+	if err != nil {
+		return err
+	}
+	return serialize.Decode(codec, f.call.output, &f.val)
 }
 
 // OnDone has fn called with the future once the call is done; at once, if it is

@@ -18,10 +18,11 @@ type initializer struct {
 	name  string
 	input []byte
 	codec uint32
+	named string // the codec's name, if it needs one
 }
 
 func (i initializer) equal(j initializer) bool {
-	return i.name == j.name && i.codec == j.codec && slices.Equal(i.input, j.input)
+	return i.name == j.name && i.codec == j.codec && i.named == j.named && slices.Equal(i.input, j.input)
 }
 
 // A setup is what instances go through before their first call.
@@ -33,7 +34,11 @@ type setup struct {
 // setup encodes the inputs of Options.Initializer and WarmUp.
 func (o Options) setup() (s setup, err error) {
 	var errs []error
-	s.init, err = encodeSetup("Options.Initializer", o.Initializer.Name, o.Initializer.Input)
+	codec := serialize.CBOR
+	if name, err := o.codec(); err == nil { // validate reports it
+		codec, _ = serialize.CodecByName(name)
+	}
+	s.init, err = encodeSetup(codec, "Options.Initializer", o.Initializer.Name, o.Initializer.Input)
 	errs = append(errs, err)
 	total := len(s.init.input)
 	for i, w := range o.WarmUp {
@@ -41,7 +46,7 @@ func (o Options) setup() (s setup, err error) {
 		if err := guestabi.CheckName(w.Name); err != nil {
 			errs = append(errs, &OptionError{option + ".Name", err.Error()})
 		}
-		call, err := encodeSetup(option, w.Name, w.Input)
+		call, err := encodeSetup(codec, option, w.Name, w.Input)
 		errs = append(errs, err)
 		s.warmUp = append(s.warmUp, call)
 		total += len(call.input)
@@ -55,19 +60,20 @@ func (o Options) setup() (s setup, err error) {
 	return s, errors.Join(errs...)
 }
 
-func encodeSetup(option, name string, input any) (initializer, error) {
+func encodeSetup(codec serialize.Codec, option, name string, input any) (initializer, error) {
 	if name == "" {
 		if input != nil {
 			return initializer{}, &OptionError{option, "has an Input and no Name"}
 		}
 		return initializer{}, nil
 	}
-	r := initializer{name: name, codec: guestabi.CodecCBOR | guestabi.CodecCBOR<<8}
+	number, named := codecNumber(codec.Name(), namedSetup)
+	r := initializer{name: name, codec: number | number<<8, named: named}
 	if raw, ok := input.([]byte); ok {
-		r.input, r.codec = append([]byte(nil), raw...), guestabi.CodecRaw|guestabi.CodecCBOR<<8
+		r.input, r.codec = append([]byte(nil), raw...), guestabi.CodecRaw|number<<8
 		return r, nil
 	}
-	encoded, err := serialize.Encode(serialize.CBOR, input)
+	encoded, err := serialize.Encode(codec, input)
 	if err != nil {
 		return initializer{}, fmt.Errorf("encode %s.Input: %w", option, err)
 	}

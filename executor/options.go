@@ -32,6 +32,11 @@ type Options struct {
 	// means 10 000, negative no bound; 1 gives every call a process of its own.
 	CallsPerWorker int
 
+	// Codec names the codec of the inputs and outputs of calls whose Func names none,
+	// and of the inputs of Initializer and WarmUp; see [serialize.Register]. Empty means
+	// what SANDPOOL_CODEC in the environment names, else "cbor".
+	Codec string
+
 	// CrashPolicy is what the death of a worker means for the other calls.
 	CrashPolicy CrashPolicy
 
@@ -209,7 +214,7 @@ type WarmUp struct {
 type Initializer struct {
 	// Name is the registered name. Empty means no initializer.
 	Name string
-	// Input is what it is called with: []byte as it is, nil as CBOR's null,
-	// everything else encoded as CBOR. At most 1 MiB.
+	// Input is what it is called with: []byte as it is, everything else, nil too,
+	// encoded with Options.Codec. At most 1 MiB.
 	Input any
 }

@@ -44,6 +44,7 @@ func (o Options) withDefaults() Options {
 	o.Env = slices.Clone(o.Env)
 	o.Workers = cmp.Or(o.Workers, CPUCount())
 	o.StartMethod, _ = o.startMethod()
+	o.Codec, _ = o.codec()
 	o.Limits = o.Limits.withDefaults(defaultLimits)
 	o.Batch = cmp.Or(o.Batch, defaultBatch)
 	o.CallsPerWorker = orOff(o.CallsPerWorker, defaultCalls)
@@ -98,6 +99,9 @@ func (o Options) validate() error {
 		errs = append(errs, err)
 	}
 	if _, err := o.startMethod(); err != nil {
+		errs = append(errs, err)
+	}
+	if _, err := o.codec(); err != nil {
 		errs = append(errs, err)
 	}
 	if o.GrowthCheck < 0 {

@@ -121,9 +121,10 @@ type resultKeyParts struct {
 	Domain    string            // the trust domain, which results never leave
 	Digest    [sha256.Size]byte // the module's
 	Function  string
-	Codecs    uint32 // of input and output, as guest/ABI.md has them
-	Method    string // the start method
-	Memory    int64  // the limit in bytes, which a guest can find out
+	Codecs    uint32   // of input and output, as guest/ABI.md has them
+	Named     []string // those that have names instead of numbers
+	Method    string   // the start method
+	Memory    int64    // the limit in bytes, which a guest can find out
 	Grants    []string
 	Seed      uint64 // of the guest's random numbers
 	Init      string // the initializer, empty if there is none
@@ -134,7 +135,7 @@ type resultKeyParts struct {
 }
 
 // resultKeyVersion begins what is hashed; it changes with the encoding.
-const resultKeyVersion = "sandpool result 2"
+const resultKeyVersion = "sandpool result 3"
 
 // key returns the SHA-256 hash of an encoding that no two different parts share:
 // the fields in a fixed order, numbers and the digest in fixed sizes, every text
@@ -147,6 +148,7 @@ func (p resultKeyParts) key() resultKey {
 	b = append(b, p.Digest[:]...)
 	b = appendText(b, p.Function)
 	b = binary.LittleEndian.AppendUint32(b, p.Codecs)
+	b = appendTexts(b, p.Named)
 	b = appendText(b, p.Method)
 	b = binary.LittleEndian.AppendUint64(b, uint64(p.Memory))
 	b = appendTexts(b, p.Grants)

@@ -36,6 +36,7 @@ type slotKey struct {
 	log    int64
 	host   string
 	seed   uint64
+	named  codecNames
 	class  uint64 // of images; 0 for methods without
 	image  uint64 // number of the snapshot; 0 for a warm instance, which outlives it
 }
@@ -52,6 +53,7 @@ func slotKeyOf(cl *call) slotKey {
 	key := slotKey{
 		digest: t.module.Sum(), code: t.module.Sum(), name: t.name, method: cl.start.method,
 		memory: t.limits.Memory, output: t.limits.Output, log: t.limits.Log, host: t.host, seed: t.seed,
+		named: t.named,
 	}
 	switch {
 	case cl.kind == callPreload && key.method != startmethod.Fresh:
@@ -145,9 +147,11 @@ func (w *worker) load(cl *call, key slotKey, number uint32) (image uint64, err e
 
 // loadOf returns what every LOAD for a target has.
 func loadOf(t target, init initializer) wire.Load {
+	named := t.named
+	named[namedSetup] = init.named
 	return wire.Load{
 		Memory: uint64(t.limits.Memory), Output: uint64(t.limits.Output), LogBytes: uint64(t.limits.Log),
-		Host: t.hostNames(), Seed: t.seed, Init: init.name, InitInput: init.input, InitCodec: init.codec,
+		Host: t.hostNames(), Seed: t.seed, Init: init.name, InitInput: init.input, InitCodec: init.codec, Codecs: named.list(),
 	}
 }
 

@@ -41,11 +41,16 @@ func submit[In, Out any](ctx context.Context, e *Executor, fn Func[In, Out], in 
 
 // request makes the call, or one that has failed already.
 func (f Func[In, Out]) request(ctx context.Context, e *Executor, in In) *call {
-	t, err := f.resolve(&e.core.opts)
+	o := &e.core.opts
+	codec, value, err := f.encoding(o, in)
 	if err != nil {
 		return failed(err)
 	}
-	input, err := encode(in, t.limits)
+	t, err := f.resolve(o, codec.Name())
+	if err != nil {
+		return failed(err)
+	}
+	input, err := encode(codec, value, t.limits)
 	if err != nil {
 		return failed(err)
 	}
@@ -59,9 +64,9 @@ func (f Func[In, Out]) request(ctx context.Context, e *Executor, in In) *call {
 	return cl
 }
 
-// encode returns in's bytes, within the limit.
-func encode[In any](in In, l Limits) ([]byte, error) {
-	input, err := serialize.Encode(serialize.CodecFor[In](), in)
+// encode returns the bytes of an input, within the limit.
+func encode(c serialize.Codec, in any, l Limits) ([]byte, error) {
+	input, err := serialize.Encode(c, in)
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@ package guest
 import (
 	"fmt"
 	"math"
-	"reflect"
 )
 
 // The failure codes of ABI.md.
@@ -14,10 +13,12 @@ const (
 	codeOutput = 4 // the result cannot be encoded
 )
 
-// The codecs of ABI.md.
+// The codecs of ABI.md. Those in between have no meaning.
 const (
-	codecRaw  = 0
-	codecCBOR = 1
+	codecRaw   = 0
+	codecCBOR  = 1
+	codecJSON  = 2
+	codecNamed = 16 // and up: the host has names for them
 )
 
 // host is what ABI.md lets a guest import. No method keeps its arguments.
@@ -33,6 +34,8 @@ type host interface {
 	hostCall(name string, input []byte) uint32
 	hostSize() uint32
 	hostRead(p []byte, offset uint32) uint32
+	// codecName copies the name of a codec to p and returns its length, 0 if there is none.
+	codecName(number uint32, p []byte) uint32
 }
 
 // failure is what a call that did not succeed hands to host.fail.
@@ -68,7 +71,8 @@ func (r *registry) serve(h host, index, size, codecs uint32) ([]byte, *failure) 
 		return nil, failf(codeInput, "no function %d: the module has %d", index, len(r.functions))
 	}
 	f := &r.functions[index]
-	if failed := f.check(codecs); failed != nil {
+	in, out, failed := f.codecs(h, codecs)
+	if failed != nil {
 		return nil, failed
 	}
 	if size > math.MaxInt32 {
@@ -80,36 +84,5 @@ func (r *registry) serve(h host, index, size, codecs uint32) ([]byte, *failure) 
 			return nil, failf(codeInput, "input of %s: got %d of %d bytes", f.name, n, size)
 		}
 	}
-	return f.run(input)
-}
-
-// check refuses codecs that do not belong to the function's types.
-func (f *function) check(codecs uint32) *failure {
-	in, out := codecs&0xff, codecs>>8&0xff
-	switch {
-	case codecs>>16 != 0:
-		return failf(codeInput, "codecs %#x: bits above 15 are set", codecs)
-	case in != codecOf(f.in):
-		return failf(codeInput, "%s takes %s: input came as %s, want %s", f.name, typeName(f.in), codecName(in), codecName(codecOf(f.in)))
-	case out != codecOf(f.out):
-		return failf(codeInput, "%s returns %s: output asked for as %s, want %s", f.name, typeName(f.out), codecName(out), codecName(codecOf(f.out)))
-	}
-	return nil
-}
-
-func codecOf(t reflect.Type) uint32 {
-	if isRaw(t) {
-		return codecRaw
-	}
-	return codecCBOR
-}
-
-func codecName(codec uint32) string {
-	switch codec {
-	case codecRaw:
-		return "raw bytes"
-	case codecCBOR:
-		return "CBOR"
-	}
-	return fmt.Sprintf("codec %d", codec)
+	return f.run(input, in, out)
 }

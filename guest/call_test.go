@@ -71,6 +71,9 @@ func TestCall_output(t *testing.T) {
 		{"nothing", only(none), cborAll, encode(t, struct{}{}), encode(t, struct{}{})},
 		{"raw", only(echo), raw, []byte("abc"), []byte("abc")},
 		{"empty raw", only(echo), raw, nil, nil},
+		{"bytes as CBOR", only(echo), cborAll, encode(t, []byte("abc")), encode(t, []byte("abc"))},
+		{"JSON", only(swap), 2 | 2<<8, []byte(`{"X":1,"Y":2}`), []byte(`{"X":2,"Y":1}`)},
+		{"JSON to CBOR", only(swap), 2 | cborOut, []byte(`{"X":1,"Y":2}`), encode(t, point{2, 1})},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -112,19 +115,26 @@ func TestCall_failure(t *testing.T) {
 		{"panic with nil", panics(nil), raw, nil, 3, "panic called with nil argument"},
 		{"index", ints, cborAll, encode(t, []int{}), 3, "index out of range [0] with length 0"},
 		{"Goexit", goexit, raw, nil, 3, "function called runtime.Goexit"},
-		{"wrong type", ints, cborAll, encode(t, "x"), 2, "decode input of f as []int: cbor: cannot unmarshal"},
-		{"no input", ints, cborAll, nil, 2, "decode input of f as []int: EOF"},
+		{"wrong type", ints, cborAll, encode(t, "x"), 2, "decode input of f as []int with cbor: cbor: cannot unmarshal"},
+		{"no input", ints, cborAll, nil, 2, "decode input of f as []int with cbor: EOF"},
 		{"two items", ints, cborAll, []byte{0x80, 0x80}, 2, "extraneous data"},
 		{"indefinite length", ints, cborAll, []byte{0x9f, 0xff}, 2, "indefinite-length"},
-		{"raw for CBOR", ints, cborOut, []byte("x"), 2, "f takes []int: input came as raw bytes, want CBOR"},
-		{"CBOR for raw", echo, cborIn, nil, 2, "f takes bytes: input came as CBOR, want raw bytes"},
-		{"unknown output codec", echo, 7 << 8, nil, 2, "f returns bytes: output asked for as codec 7, want raw bytes"},
+		{"raw for CBOR", ints, cborOut, []byte("x"), 2, "f takes []int: input came as raw bytes"},
+		{"raw from CBOR", ints, cborIn, encode(t, []int{1}), 2, "f returns int: output asked for as raw bytes"},
+		{"nothing for bytes", echo, cborIn, nil, 2, "decode input of f as bytes with cbor: EOF"},
+		{"text for bytes", echo, cborIn, encode(t, "x"), 2, "cannot unmarshal UTF-8 text string"},
+		{"unknown output codec", echo, 7 << 8, nil, 2, "codec 7: this guest knows none of that number"},
+		{"codec without a name", echo, 16 << 8, nil, 2, "codec 16: the host has no name for it"},
+		{"codec with a long name", echo, 17, nil, 2, "codec 17: the host has no name for it"},
+		{"codec that is not here", echo, 18, nil, 2, "the guest has no codec \"fortran\"; there are cbor, json, raw"},
+		{"JSON of another type", ints, 2 | cborOut, []byte(`"x"`), 2, "decode input of f as []int with json: json: cannot unmarshal"},
+		{"JSON with more behind", ints, 2 | cborOut, []byte(`[1] 2`), 2, "invalid character"},
 		{"high bits", echo, 1 << 16, nil, 2, "bits above 15"},
-		{"cannot encode", channel, cborOut, nil, 4, "encode output of f, a chan int: cbor: unsupported type"},
+		{"cannot encode", channel, cborOut, nil, 4, "encode output of f, a chan int, with cbor: cbor: unsupported type"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			h := &guest.FakeHost{Input: test.input}
+			h := &guest.FakeHost{Input: test.input, Codecs: map[uint32]string{17: strings.Repeat("x", 33), 18: "fortran"}}
 			require.EqualValues(t, 1, h.Call(test.r(t), 0, test.codecs))
 			require.Equal(t, test.code, h.Code, h.Message)
 			require.Contains(t, h.Message, test.message)

@@ -96,13 +96,14 @@ func TestCallHost_notAGuest(t *testing.T) {
 	require.Equal(t, guest.HostError{Name: "f", Message: "this program is not a guest: it has no host to call", Missing: true}, *he)
 }
 
-// TestCallHost_imports: only guests with a use for host functions import them, so
+// TestCallHost_imports: only guests with a use for host functions, or for codecs of
+// their own, import them, so
 // that the others run on every host of the interface's version.
 func TestCallHost_imports(t *testing.T) {
 	t.Parallel()
 	base := []string{"input_read", "output_write", "fail", "log"}
 	for dir, want := range map[string][]string{
-		"../internal/guesttest/testdata/fixture": append([]string{"host_call", "host_size", "host_read"}, base...),
+		"../internal/guesttest/testdata/fixture": append([]string{"host_call", "host_size", "host_read", "codec_name"}, base...),
 		"testdata/plain":                         base,
 	} {
 		wasm, err := os.ReadFile(guesttest.BuildDir(t, dir))

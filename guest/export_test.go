@@ -5,6 +5,8 @@ import (
 	"testing"
 )
 
+func init() { nameCodec = codecByName } // as a guest with a codec of its own
+
 // Registry is a list of functions.
 type Registry = registry
 
@@ -35,6 +37,8 @@ type FakeHost struct {
 	Answer func(name string, input []byte) (status uint32, answer []byte) // of host functions
 	Lost   bool                                                           // the answer is gone when it is read
 	Size   uint32                                                         // said instead of the answer's, if not 0
+
+	Codecs map[uint32]string // names of codecs by number
 
 	answer []byte
 }
@@ -74,6 +78,11 @@ func (h *FakeHost) hostRead(p []byte, offset uint32) uint32 {
 		return 0
 	}
 	return uint32(copy(p, h.answer[offset:]))
+}
+
+func (h *FakeHost) codecName(number uint32, p []byte) uint32 {
+	copy(p, h.Codecs[number])
+	return uint32(len(h.Codecs[number]))
 }
 
 // CallHost is the package's CallHost on this host.

@@ -28,6 +28,8 @@ func (nativeHost) log(level int32, line string) {
 func (nativeHost) hostCall(string, []byte) uint32 { return statusMissing }
 func (nativeHost) hostSize() uint32               { return uint32(len(noHost)) }
 
+func (nativeHost) codecName(uint32, []byte) uint32 { return 0 }
+
 func (nativeHost) hostRead(p []byte, offset uint32) uint32 {
 	return uint32(copy(p, noHost[min(int(offset), len(noHost)):]))
 }

@@ -32,6 +32,14 @@ func (wasmHost) hostRead(p []byte, offset uint32) uint32 {
 	return hostRead(unsafe.Pointer(unsafe.SliceData(p)), offset, uint32(len(p)))
 }
 
+func (wasmHost) codecName(number uint32, p []byte) uint32 {
+	return codecName(number, unsafe.Pointer(unsafe.SliceData(p)), uint32(len(p)))
+}
+
+//go:wasmimport sandpool_v1 codec_name
+//go:noescape
+func codecName(number uint32, p unsafe.Pointer, length uint32) uint32
+
 //go:wasmimport sandpool_v1 input_read
 //go:noescape
 func inputRead(p unsafe.Pointer, offset, length uint32) uint32

@@ -5,8 +5,6 @@ import (
 	"reflect"
 	"runtime"
 	"strings"
-
-	"github.com/sandpool/sandpool/internal/cborcodec"
 )
 
 const (
@@ -23,9 +21,9 @@ var registered registry
 // the same functions in the same order.
 //
 // An In or Out of exactly []byte is passed as raw bytes; fn owns the slice it is
-// given, and the one it returns is not kept. Every other type travels as CBOR
-// (RFC 8949); struct fields can be named with a `cbor:"name"` or `json:"name"`
-// tag. Use struct{} for a function without input or output.
+// given, and the one it returns is not kept. Every other type travels in the codec
+// that the host names: CBOR (RFC 8949), where struct fields can be named with a
+// `cbor:"name"` or `json:"name"` tag, unless its user chose JSON or another one. Use struct{} for a function without input or output.
 //
 // Register panics if name is not 1 to 128 bytes of A–Z a–z 0–9 _ - . / :, if it is
 // taken, if fn is nil, and when the guest has started.
@@ -44,8 +42,8 @@ type registry struct {
 type function struct {
 	name    string
 	in, out reflect.Type
-	run     func(input []byte) ([]byte, *failure) // nil when a nil function was registered
-	warm    func()                                // has the codec learn In and Out
+	run     func(input []byte, in, out codec) ([]byte, *failure) // nil when a nil function was registered
+	warm    func()                                               // has the codecs learn In and Out
 }
 
 func newFunction[In, Out any](name string, fn func(In) (Out, error)) function {
@@ -53,30 +51,22 @@ func newFunction[In, Out any](name string, fn func(In) (Out, error)) function {
 	if fn == nil {
 		return f
 	}
-	f.run = func(input []byte) ([]byte, *failure) {
+	f.run = func(input []byte, ci, co codec) ([]byte, *failure) {
 		var in In
-		if err := decode(input, &in); err != nil {
-			return nil, failf(codeInput, "decode input of %s as %s: %v", name, typeName(f.in), err)
+		if err := ci.Decode(input, &in); err != nil {
+			return nil, failf(codeInput, "decode input of %s as %s with %s: %v", name, typeName(f.in), ci.Name(), err)
 		}
 		out, err := fn(in)
 		if err != nil {
 			return nil, &failure{code: codeError, message: err.Error()}
 		}
-		output, err := encode(out)
+		output, err := co.Encode(out)
 		if err != nil {
-			return nil, failf(codeOutput, "encode output of %s, a %s: %v", name, typeName(f.out), err)
+			return nil, failf(codeOutput, "encode output of %s, a %s, with %s: %v", name, typeName(f.out), co.Name(), err)
 		}
 		return output, nil
 	}
-	f.warm = func() {
-		var in In
-		var out Out
-		// The outcome does not matter: some types cannot be encoded as zeros.
-		if input, err := encode(in); err == nil {
-			_ = decode(input, &in)
-		}
-		_, _ = encode(out)
-	}
+	f.warm = warmCodecs[In, Out]
 	return f
 }
 
@@ -169,20 +159,4 @@ func typeName(t reflect.Type) string {
 		s = s[:maxType] + "…"
 	}
 	return s
-}
-
-// decode sets *v from the input, which becomes v's own if v is raw bytes.
-func decode[T any](input []byte, v *T) error {
-	if p, ok := any(v).(*[]byte); ok {
-		*p = input
-		return nil
-	}
-	return cborcodec.Dec().Unmarshal(input, v)
-}
-
-func encode[T any](v T) ([]byte, error) {
-	if p, ok := any(&v).(*[]byte); ok {
-		return *p, nil
-	}
-	return cborcodec.Enc().Marshal(v)
 }

@@ -75,8 +75,8 @@ func TestGuest_failures(t *testing.T) {
 		{"nilmap", empty{}, 3, "assignment to entry in nil map", "main.nilmap("},
 		{"index", 7, 3, "runtime error: index out of range [7] with length 3", "main.index("},
 		{"goexit", empty{}, 3, "function called runtime.Goexit", ""},
-		{"badout", empty{}, 4, "encode output of badout, a chan int: cbor: unsupported type: chan int", ""},
-		{"sum", "text", 2, "decode input of sum as []int: cbor: cannot unmarshal UTF-8 text string into Go value of type []int", ""},
+		{"badout", empty{}, 4, "encode output of badout, a chan int, with cbor: cbor: unsupported type: chan int", ""},
+		{"sum", "text", 2, "decode input of sum as []int with cbor: cbor: cannot unmarshal UTF-8 text string into Go value of type []int", ""},
 	} {
 		c := i.failure(test.function, test.in)
 		require.Equal(t, test.code, c.code, test.function)
@@ -94,7 +94,7 @@ func TestGuest_failures(t *testing.T) {
 	c, err := i.call("echo", nil, cborAll)
 	require.NoError(t, err)
 	require.EqualValues(t, 2, c.code)
-	require.Equal(t, "echo takes bytes: input came as CBOR, want raw bytes", c.message)
+	require.Equal(t, "decode input of echo as bytes with cbor: EOF", c.message)
 }
 
 func TestGuest_exits(t *testing.T) {

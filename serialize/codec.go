@@ -1,11 +1,10 @@
 package serialize
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
-	"github.com/sandpool/sandpool/internal/cborcodec"
+	"github.com/sandpool/sandpool/internal/codecs"
 )
 
 // A Codec turns values into bytes and back. Both methods must be safe for
@@ -19,20 +18,24 @@ type Codec interface {
 	Decode(data []byte, v any) error
 }
 
-// The codecs of the core.
+// The codecs of the core, registered as "raw", "cbor" and "json".
 var (
 	// Raw takes []byte values only and leaves them as they are: Encode returns
 	// the very slice, Decode stores data itself.
-	Raw Codec = rawCodec{}
+	Raw Codec = codecs.Raw{}
 	// CBOR is RFC 8949 in its deterministic form, one data item of definite
 	// length.
-	CBOR Codec = cborCodec{}
+	CBOR Codec = codecs.CBOR{}
+	// JSON is RFC 8259 as encoding/json has it, one value in UTF-8: keys of maps are
+	// sorted, <, > and & not escaped. What is lost is lost silently: text that is not
+	// UTF-8, and integers over 2^53 decoded into an any. NaN and infinities cannot be encoded.
+	JSON Codec = codecs.JSON{}
 )
 
-// CodecFor returns the codec of T's values: [Raw] for []byte, [CBOR] for every
-// other type.
+// CodecFor returns the codec of T's values where nothing else was asked for: [Raw] for
+// []byte, [CBOR] for every other type.
 func CodecFor[T any]() Codec {
-	if _, raw := any((*T)(nil)).(*[]byte); raw {
+	if IsRaw[T]() {
 		return Raw
 	}
 	return CBOR
@@ -64,32 +67,3 @@ func Decode(c Codec, data []byte, v any) (err error) {
 	}()
 	return c.Decode(data, v)
 }
-
-type rawCodec struct{}
-
-func (rawCodec) Name() string { return "raw" }
-
-func (rawCodec) Encode(v any) ([]byte, error) {
-	b, ok := v.([]byte)
-	if !ok {
-		return nil, errors.New("raw bytes are of type []byte")
-	}
-	return b, nil
-}
-
-func (rawCodec) Decode(data []byte, v any) error {
-	p, ok := v.(*[]byte)
-	if !ok {
-		return errors.New("raw bytes are of type []byte")
-	}
-	*p = data
-	return nil
-}
-
-type cborCodec struct{}
-
-func (cborCodec) Name() string { return "cbor" }
-
-func (cborCodec) Encode(v any) ([]byte, error) { return cborcodec.Enc().Marshal(v) }
-
-func (cborCodec) Decode(data []byte, v any) error { return cborcodec.Dec().Unmarshal(data, v) }

@@ -33,6 +33,7 @@ func (s *server) instantiateHost(r wazero.Runtime) error {
 		"host_call":    {s.guestHostCall, 4, 1},
 		"host_size":    {s.guestHostSize, 0, 1},
 		"host_read":    {s.guestHostRead, 3, 1},
+		"codec_name":   {s.codecName, 3, 1},
 	} {
 		params, results := make([]api.ValueType, f.params), make([]api.ValueType, f.results)
 		for i := range params {
@@ -64,6 +65,19 @@ func (s *server) outputWrite(_ context.Context, m api.Module, stack []uint64) {
 		s.end(limitFailure(guestabi.LimitOutput, c.maxOutput, total))
 	}
 	c.output.add(src)
+}
+
+// codecName is codec_name(number, pointer, length) -> size of the name.
+func (s *server) codecName(_ context.Context, m api.Module, stack []uint64) {
+	number, pointer, length := api.DecodeU32(stack[0]), api.DecodeU32(stack[1]), api.DecodeU32(stack[2])
+	dst := view(m, "codec_name", pointer, length)
+	s.call.lives()
+	name := ""
+	if names := s.call.slot.Codecs; number >= guestabi.CodecNamed && uint64(number-guestabi.CodecNamed) < uint64(len(names)) {
+		name = names[number-guestabi.CodecNamed]
+	}
+	copy(dst, name)
+	stack[0] = api.EncodeU32(uint32(len(name)))
 }
 
 // guestFail is fail(code, message, length, stack, length).

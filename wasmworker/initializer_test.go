@@ -102,7 +102,7 @@ func TestInitializer_failures(t *testing.T) {
 	}{
 		{"setupfail", "x", wire.KindGuest, wire.Failure{Guest: guestabi.CodeError, Message: "boo: x"}},
 		{"setuppanic", "oops", wire.KindGuest, wire.Failure{Guest: guestabi.CodePanic, Message: "oops"}},
-		{"setup", 7, wire.KindGuest, wire.Failure{Guest: guestabi.CodeInput, Message: "decode input of setup as string: cbor: cannot unmarshal positive integer into Go value of type string"}},
+		{"setup", 7, wire.KindGuest, wire.Failure{Guest: guestabi.CodeInput, Message: "decode input of setup as string with cbor: cbor: cannot unmarshal positive integer into Go value of type string"}},
 		{"panicgo", "deadly", wire.KindGuest, wire.Failure{Guest: guestabi.CodeTrap, Message: "unreachable"}},
 		{"exit", 3, wire.KindGuest, wire.Failure{Guest: guestabi.CodeExit, Exit: 3, Message: "exit status 3"}},
 		{"grow", empty{}, wire.KindLimit, wire.Failure{Limit: guestabi.LimitMemory, Max: 64 << 20}},

@@ -2,7 +2,9 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"runtime"
@@ -57,6 +59,7 @@ type runner struct {
 	settings
 
 	raw   string // "", both, in or out
+	codec codecName
 	text  bool
 	stats bool
 	seed  uint64
@@ -86,6 +89,8 @@ func newRun(s *streams) *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&r.raw, "raw", "", "raw bytes instead of JSON, `in|out` or both directions")
 	f.Lookup("raw").NoOptDefVal = "both"
+	r.codec = cborCodec
+	f.Var(&r.codec, "codec", "how inputs and results travel between host and guest: cbor or json")
 	f.BoolVarP(&r.text, "string", "s", false, "take inputs as strings instead of JSON")
 	f.IntVarP(&r.workers, "workers", "w", 0, "most worker processes at a time (default: one for each CPU)")
 	r.add(cmd)
@@ -159,13 +164,28 @@ func (r *runner) call(ctx context.Context, values feed[any], args []argument) er
 	switch {
 	case r.rawIn() && r.rawOut():
 		return pump(ctx, r, bytesFeed(args, r.in), r.showBytes)
+	case r.rawIn() && r.codec == jsonCodec:
+		return pump(ctx, r, bytesFeed(args, r.in), r.showAsIs)
 	case r.rawIn():
 		return pump(ctx, r, bytesFeed(args, r.in), r.showJSON)
 	case r.rawOut():
 		return pump(ctx, r, values, r.showBytes)
+	case r.codec == jsonCodec:
+		return pump(ctx, r, values, r.showAsIs)
 	default:
 		return pump(ctx, r, values, r.showJSON)
 	}
+}
+
+// showAsIs prints a result that came as JSON.
+func (r *runner) showAsIs(result json.RawMessage) error {
+	var line bytes.Buffer
+	if err := json.Compact(&line, result); err != nil {
+		return &statusError{statusFailed, fmt.Errorf("result is no JSON: %w", err)}
+	}
+	line.WriteByte('\n')
+	_, err := r.out.Write(escapeJSON(line.Bytes()))
+	return outputError(err)
 }
 
 func (r *runner) showJSON(result cbor.RawMessage) error {

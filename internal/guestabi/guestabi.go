@@ -28,6 +28,10 @@ const (
 const (
 	CodecRaw  uint32 = 0
 	CodecCBOR uint32 = 1
+	CodecJSON uint32 = 2
+	// CodecNamed is the first of the numbers that a host gives codecs as it likes: a
+	// guest asks for the name with codec_name.
+	CodecNamed uint32 = 16
 )
 
 // What host_call returns.

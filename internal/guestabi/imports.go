@@ -11,6 +11,7 @@ var Imports = map[string]map[string]string{
 		"host_call":    "(i32, i32, i32, i32) -> (i32)",
 		"host_size":    "() -> (i32)",
 		"host_read":    "(i32, i32, i32) -> (i32)",
+		"codec_name":   "(i32, i32, i32) -> (i32)",
 	},
 	WASI: wasi,
 }
