@@ -4,7 +4,7 @@ GOLANGCI_VERSION := v2.15.0
 BIN              := $(CURDIR)/.bin
 GOLANGCI         := $(BIN)/golangci-lint-$(GOLANGCI_VERSION)
 # The core, and the nested modules that hold what is heavier.
-MODULES          := . cmd/sandpool examples
+MODULES          := . serialize/msgpack serialize/protobuf cmd/sandpool examples
 BUILD            ?= $(CURDIR)/build
 GUEST            := GOOS=wasip1 GOARCH=wasm CGO_ENABLED=0 go build -buildmode=c-shared -trimpath -buildvcs=false -ldflags="-s -w"
 # Without the workspace, so that the demo downloads and builds nothing it does not need.
