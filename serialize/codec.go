@@ -2,8 +2,6 @@ package serialize
 
 import (
 	"errors"
-	"fmt"
-	"strings"
 
 	"github.com/sandpool/sandpool/internal/cborcodec"
 )
@@ -40,29 +38,13 @@ func CodecFor[T any]() Codec {
 
 // Encode encodes v with c. Every failure, a panic included, is a [*Error].
 func Encode(c Codec, v any) (data []byte, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
-		}
-		if err != nil {
-			data, err = nil, &Error{Op: "encode", Codec: c.Name(), Type: fmt.Sprintf("%T", v), Err: err}
-		}
-	}()
-	return c.Encode(v)
+	return (*Reducers)(nil).Encode(c, v)
 }
 
 // Decode decodes data into v, a non-nil pointer, with c. Every failure, a panic
 // included, is a [*Error].
 func Decode(c Codec, data []byte, v any) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
-		}
-		if err != nil {
-			err = &Error{Op: "decode", Codec: c.Name(), Type: strings.TrimPrefix(fmt.Sprintf("%T", v), "*"), Err: err}
-		}
-	}()
-	return c.Decode(data, v)
+	return (*Reducers)(nil).Decode(c, data, v, 0)
 }
 
 type rawCodec struct{}

@@ -1,0 +1,16 @@
+package serialize_test
+
+import (
+	"encoding/json"
+
+	"github.com/sandpool/sandpool/serialize"
+)
+
+// plainJSON is encoding/json as it is.
+var plainJSON serialize.Codec = plainJSONCodec{}
+
+type plainJSONCodec struct{}
+
+func (plainJSONCodec) Name() string                    { return "json" }
+func (plainJSONCodec) Encode(v any) ([]byte, error)    { return json.Marshal(v) }
+func (plainJSONCodec) Decode(data []byte, v any) error { return json.Unmarshal(data, v) }
