@@ -12,7 +12,7 @@ import (
 // passes are bounded, too.
 const (
 	maxRawDepth = 256
-	maxRawWork  = 128 << 20 // bytes, beside 16 times the input
+	maxRawWork  = 64 << 20 // bytes, beside 16 times the input
 )
 
 // A rawItem keeps the item that a codec gives to it. It does not copy: it lives
