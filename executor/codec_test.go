@@ -112,8 +112,8 @@ func TestCodec_bytes(t *testing.T) {
 	require.Equal(t, `"A<B"`, string(shout))
 }
 
-// Wrong names are errors that say which setting has them.
-func TestCodec_unknown(t *testing.T) {
+// Row P3 of loky's tests: wrong names are errors that say which setting has them.
+func TestP3_unknownCodec(t *testing.T) {
 	t.Parallel()
 	const there = `no codec "fortran"; there are cbor, host-only, json, raw, test-hex, and others once their package is imported`
 	for _, o := range []executor.Options{{Codec: "fortran"}, {Codec: "fortran", Initializer: executor.Initializer{Name: "setup", Input: 1}}} {
@@ -148,7 +148,7 @@ func TestCodec_unknown(t *testing.T) {
 }
 
 //nolint:paralleltest // sets the environment
-func TestCodec_variable(t *testing.T) {
+func TestP2_codecVariable(t *testing.T) {
 	t.Setenv(serialize.CodecVariable, "json")
 	ex := newExecutor(t, executor.Options{})
 	in := asIs{cbor: "broken", json: `{"A":2,"B":2}`}

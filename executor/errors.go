@@ -139,10 +139,14 @@ func (e *WorkerError) Unwrap() error { return e.Err }
 // all below it may submit.
 const LimitNested = "nested calls"
 
+// LimitDecoded is the limit of a LimitError about an output that would take too much
+// memory once decoded: Used is what it takes at least, by estimate.
+const LimitDecoded = "decoded"
+
 // A LimitError reports a limit that a call reached. Max and Used are
 // nanoseconds for "wall", calls for "nested calls" and bytes otherwise.
 type LimitError struct {
-	Limit string // "wall", "memory", "input", "output", "log" or LimitNested
+	Limit string // "wall", "memory", "input", "output", "log", LimitDecoded or LimitNested
 	Max   int64
 	Used  int64 // at least what was asked for when the limit stopped it
 }

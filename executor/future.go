@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"errors"
 	"runtime/debug"
 	"sync"
 
@@ -103,7 +104,12 @@ func (f *Future[T]) decode() error {
 	if err != nil {
 		return err
 	}
-	return serialize.Decode(codec, f.call.output, &f.val)
+	// A call that is done well has been in a core.
+	err = f.call.core.opts.ResultReducers.Decode(codec, f.call.output, &f.val, f.call.target.limits.Decoded)
+	if b, ok := errors.AsType[*serialize.BoundError](err); ok {
+		return &LimitError{Limit: LimitDecoded, Max: b.Max, Used: b.Need}
+	}
+	return err
 }
 
 // OnDone has fn called with the future once the call is done; at once, if it is

@@ -26,11 +26,15 @@ type Limits struct {
 	// 4 GiB less 4 KiB.
 	Input int64
 	// Output bounds the encoded output, in bytes. The default is 256 MiB, the most
-	// 4 GiB less 4 KiB. What a hostile guest encodes can take far more memory once
-	// decoded, in the host: some 70 times as much as an any, and a byte can become a
-	// whole element of a slice. Where the guest is not trusted, set what its results
-	// really need.
+	// 4 GiB less 4 KiB. What a guest encodes can take far more memory once decoded:
+	// see Decoded.
 	Output int64
+	// Decoded bounds the memory that the output takes in the host once it is decoded,
+	// in bytes, by an upper estimate that is made before anything is allocated: see
+	// [serialize.BoundError]. A byte of a hostile guest's CBOR can become some 70 bytes of
+	// an any, or a whole element of a slice. The default is 1 GiB. Codecs that cannot
+	// estimate are bounded by Output only; raw bytes are not decoded.
+	Decoded int64
 	// Log bounds what the call's log lines, standard output and standard error
 	// take together, in bytes, each line counted with 16 bytes more. The default is
 	// 1 MiB.
@@ -44,6 +48,8 @@ var defaultLimits = Limits{
 	Input:  1 << 30,
 	Output: 256 << 20,
 	Log:    1 << 20,
+
+	Decoded: 1 << 30,
 }
 
 // mostLimits stand for negative fields. A Wall of 0 here means no timer.
@@ -52,6 +58,8 @@ var mostLimits = Limits{
 	Input:  wire.MaxPayload,
 	Output: wire.MaxPayload,
 	Log:    1 << 40,
+
+	Decoded: 1 << 50,
 }
 
 // withDefaults returns l with every field resolved: positive, or for Wall zero
@@ -63,6 +71,8 @@ func (l Limits) withDefaults(base Limits) Limits {
 		Input:  resolve(l.Input, base.Input, mostLimits.Input),
 		Output: resolve(l.Output, base.Output, mostLimits.Output),
 		Log:    resolve(l.Log, base.Log, mostLimits.Log),
+
+		Decoded: resolve(l.Decoded, base.Decoded, mostLimits.Decoded),
 	}
 }
 
@@ -93,6 +103,7 @@ func (l Limits) check(ceiling Limits) error {
 		{"Input", l.Input, ceiling.Input},
 		{"Output", l.Output, ceiling.Output},
 		{"Log", l.Log, ceiling.Log},
+		{"Decoded", l.Decoded, ceiling.Decoded},
 	} {
 		if f.asked > f.is {
 			return overCeiling(f.name, f.asked, f.is)

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/sandpool/sandpool/serialize"
 	"github.com/sandpool/sandpool/startmethod"
 )
 
@@ -81,6 +82,11 @@ type Options struct {
 	// own.
 	IsolateTenants Switch
 
+	// JobReducers replace values of some types in inputs before they are encoded, and
+	// in outputs where ResultReducers is nil put them back: loky's job_reducers. They are not applied
+	// to the inputs of Initializer and WarmUp. Nil has none.
+	JobReducers *serialize.Reducers
+
 	// Limits are what each call gets, and the most a Func may ask for.
 	Limits Limits
 
@@ -113,6 +119,10 @@ type Options struct {
 	// ResultCache is how many bytes of results are kept of functions that are
 	// declared [Func.Pure]. Zero means 64 MiB, negative none.
 	ResultCache int64
+
+	// ResultReducers are what puts values of some types back into outputs when those
+	// are decoded: loky's result_reducers. Nil means JobReducers.
+	ResultReducers *serialize.Reducers
 
 	// Retries is how often a call that is declared [Func.Idempotent] is run again
 	// after its worker has died. Zero means 2, negative never.

@@ -45,6 +45,7 @@ func (o Options) withDefaults() Options {
 	o.Workers = cmp.Or(o.Workers, CPUCount())
 	o.StartMethod, _ = o.startMethod()
 	o.Codec, _ = o.codec()
+	o.ResultReducers = cmp.Or(o.ResultReducers, o.JobReducers)
 	o.Limits = o.Limits.withDefaults(defaultLimits)
 	o.Batch = cmp.Or(o.Batch, defaultBatch)
 	o.CallsPerWorker = orOff(o.CallsPerWorker, defaultCalls)

@@ -50,7 +50,7 @@ func (f Func[In, Out]) request(ctx context.Context, e *Executor, in In) *call {
 	if err != nil {
 		return failed(err)
 	}
-	input, err := encode(codec, value, t.limits)
+	input, err := encode(o.JobReducers, codec, value, t.limits)
 	if err != nil {
 		return failed(err)
 	}
@@ -65,8 +65,8 @@ func (f Func[In, Out]) request(ctx context.Context, e *Executor, in In) *call {
 }
 
 // encode returns the bytes of an input, within the limit.
-func encode(c serialize.Codec, in any, l Limits) ([]byte, error) {
-	input, err := serialize.Encode(c, in)
+func encode(r *serialize.Reducers, c serialize.Codec, in any, l Limits) ([]byte, error) {
+	input, err := r.Encode(c, in)
 	if err != nil {
 		return nil, err
 	}

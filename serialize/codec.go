@@ -1,11 +1,6 @@
 package serialize
 
-import (
-	"fmt"
-	"strings"
-
-	"github.com/sandpool/sandpool/internal/codecs"
-)
+import "github.com/sandpool/sandpool/internal/codecs"
 
 // A Codec turns values into bytes and back. Both methods must be safe for
 // concurrent use; Encode must not keep v, Decode must not keep data.
@@ -43,27 +38,11 @@ func CodecFor[T any]() Codec {
 
 // Encode encodes v with c. Every failure, a panic included, is a [*Error].
 func Encode(c Codec, v any) (data []byte, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
-		}
-		if err != nil {
-			data, err = nil, &Error{Op: "encode", Codec: c.Name(), Type: fmt.Sprintf("%T", v), Err: err}
-		}
-	}()
-	return c.Encode(v)
+	return (*Reducers)(nil).Encode(c, v)
 }
 
 // Decode decodes data into v, a non-nil pointer, with c. Every failure, a panic
 // included, is a [*Error].
 func Decode(c Codec, data []byte, v any) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
-		}
-		if err != nil {
-			err = &Error{Op: "decode", Codec: c.Name(), Type: strings.TrimPrefix(fmt.Sprintf("%T", v), "*"), Err: err}
-		}
-	}()
-	return c.Decode(data, v)
+	return (*Reducers)(nil).Decode(c, data, v, 0)
 }

@@ -84,6 +84,39 @@ func TestTable(t *testing.T) {
 	}
 }
 
+// TestTable_sentences looks for the tests that loky's page on serialization has, sentence
+// by sentence.
+func TestTable_sentences(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(filepath.Join(root, "docs/differences-from-loky.md"))
+	require.NoError(t, err)
+	row, name := regexp.MustCompile(`^\| [0-9]+ \|`), regexp.MustCompile("`(Test[^`]*)`")
+	there, rows := make(map[string]bool), 0
+	for _, pkg := range []string{"executor", "internal/codecs", "internal/e2e/parity", "serialize", "serialize/msgpack", "serialize/protobuf"} {
+		files, err := filepath.Glob(filepath.Join(root, pkg, "*_test.go"))
+		require.NoError(t, err)
+		for _, path := range files {
+			source, err := os.ReadFile(path)
+			require.NoError(t, err)
+			for _, m := range regexp.MustCompile(`(?m)^func (Test\w+)\(`).FindAllSubmatch(source, -1) {
+				there[string(m[1])] = true
+			}
+		}
+	}
+	for line := range strings.Lines(string(page)) {
+		if !row.MatchString(line) {
+			continue
+		}
+		rows++
+		tests := name.FindAllStringSubmatch(line, -1)
+		require.NotEmpty(t, tests, line)
+		for _, m := range tests {
+			require.True(t, there[m[1]], "there is no %s", m[1])
+		}
+	}
+	require.Equal(t, 10, rows)
+}
+
 // TestTable_makefile keeps the Makefile's idea of these tests the same.
 func TestTable_makefile(t *testing.T) {
 	t.Parallel()
