@@ -346,7 +346,7 @@ func TestReducers_deepData(t *testing.T) {
 		data := strings.Repeat(`{"next":`, levels) + `null` + strings.Repeat(`}`, levels)
 		require.ErrorContains(t, r.Decode(plainJSON, []byte(data), &n, 0), "deeper than 256 levels")
 	}
-	wide := strings.Repeat(`{"next":`, 250) + `{"Pad":"` + strings.Repeat("x", 1<<20) + `"}` + strings.Repeat(`}`, 250)
+	wide := strings.Repeat(`{"next":`, 250) + `{"Pad":"` + strings.Repeat("x", 256<<10) + `"}` + strings.Repeat(`}`, 250)
 	require.ErrorContains(t, r.Decode(plainJSON, []byte(wide), &n, 0), "too much data too deep")
 }
 
