@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"sync"
 )
 
 // cycleDepth is the depth beyond which the guard looks for cycles, so that it
@@ -18,7 +19,6 @@ type class struct {
 	kind  reflect.Kind
 	walk  bool // a value may be nested deeper than its type, so it must be walked
 	needs bool // it has types with a reducer in it
-	raw   bool // its decoding needs raw items
 	elem  *class
 	key   *class
 	field []fieldClass // those worth walking
@@ -29,65 +29,79 @@ type fieldClass struct {
 	class *class
 }
 
+// classes are those of the types that one kind of codec encodes. plain knows
+// which types these look into, and no reducers.
+type classes struct {
+	r     *Reducers
+	plain planner
+	byTyp sync.Map   // reflect.Type → *class
+	mu    sync.Mutex // held while some are made
+}
+
+func (cs *classes) init(r *Reducers, leaf func(reflect.Type) bool) {
+	cs.r = r
+	cs.plain.init(&Reducers{}, false)
+	cs.plain.leaf = leaf
+}
+
 // class returns t's.
-func (r *Reducers) class(t reflect.Type) *class {
-	if c, ok := r.classes.Load(t); ok {
+func (cs *classes) class(t reflect.Type) *class {
+	if c, ok := cs.byTyp.Load(t); ok {
 		return c.(*class) //nolint:errcheck // it holds nothing else
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
 	fresh := map[reflect.Type]*class{}
-	c := r.makeClass(t, fresh)
+	c := cs.make(t, fresh)
 	for t, c := range fresh { // all of them are finished now
-		r.classes.LoadOrStore(t, c)
+		cs.byTyp.LoadOrStore(t, c)
 	}
 	return c
 }
 
-func (r *Reducers) makeClass(t reflect.Type, fresh map[reflect.Type]*class) *class {
-	if c, ok := r.classes.Load(t); ok {
+func (cs *classes) make(t reflect.Type, fresh map[reflect.Type]*class) *class {
+	if c, ok := cs.byTyp.Load(t); ok {
 		return c.(*class) //nolint:errcheck // it holds nothing else
 	}
 	if c := fresh[t]; c != nil {
 		return c
 	}
-	c := &class{typ: t, kind: t.Kind(), needs: r.enc.needs(t)}
+	c := &class{typ: t, kind: t.Kind(), needs: cs.r.enc.needs(t)}
 	fresh[t] = c
-	c.raw = r.dec.needs(t) && r.dec.cyclic(t, r.dec.needs)
 	if c.kind == reflect.Interface {
 		c.walk = true
 		return c
 	}
-	// Reducers are not followed: they are asked only for their values, later.
-	if r.enc.reducer(t) != nil || isLeaf(t) {
+	// What a reducer makes is walked when it has been made.
+	if cs.r.enc.reducer(t) != nil || cs.plain.leaf(t) {
 		return c
 	}
-	c.walk = none.enc.holdsInterface(t) || none.enc.cyclic(t, func(reflect.Type) bool { return true })
+	c.walk = cs.plain.holdsInterface(t) || cs.plain.cyclic(t, func(reflect.Type) bool { return true })
 	if !c.walk {
 		return c
 	}
 	switch c.kind {
 	case reflect.Map:
-		c.key = r.makeClass(t.Key(), fresh)
-		c.elem = r.makeClass(t.Elem(), fresh)
+		c.key = cs.make(t.Key(), fresh)
+		c.elem = cs.make(t.Elem(), fresh)
 	case reflect.Struct:
-		r.fieldClasses(c, fresh)
+		cs.makeFields(c, fresh)
 	default:
-		c.elem = r.makeClass(t.Elem(), fresh)
+		c.elem = cs.make(t.Elem(), fresh)
 	}
 	return c
 }
 
-func (r *Reducers) fieldClasses(c *class, fresh map[reflect.Type]*class) {
+func (cs *classes) makeFields(c *class, fresh map[reflect.Type]*class) {
 	for f := range visibleFields(c.typ) {
 		e, embeds := embedded(f)
 		var fc *class
 		switch {
-		case embeds && !r.enc.asField(f, e) && f.Type.Kind() == reflect.Struct && isLeaf(e):
+		case embeds && !cs.r.enc.asField(f, e) && f.Type.Kind() == reflect.Struct && cs.plain.leaf(e):
 			fc = &class{typ: e, kind: reflect.Struct, walk: true} // its fields are promoted all the same
-			r.fieldClasses(fc, fresh)
+			cs.makeFields(fc, fresh)
 		default:
-			fc = r.makeClass(f.Type, fresh)
+			fc = cs.make(f.Type, fresh)
 		}
 		if fc.walk {
 			c.field = append(c.field, fieldClass{index: f.Index[0], class: fc})
@@ -128,20 +142,24 @@ func (p *planner) inCycle(t reflect.Type) bool {
 
 // guard walks v, which is at the given depth, and refuses it if it is cyclic or
 // too deep: encoders would overflow the stack, which nothing can recover from.
-// It reports whether v holds, in an interface, anything with a reducer.
-func (r *Reducers) guard(v reflect.Value, depth int) (dynamic bool, err error) {
-	c := r.class(v.Type())
-	if !c.walk {
-		return false, nil
+// It reports whether v may hold anything with a reducer, by its type or in an interface.
+func (r *Reducers) guard(codec Codec, v reflect.Value, depth int) (found bool, err error) {
+	cs := &r.guards[0]
+	if codec.Name() == "cbor" {
+		cs = &r.guards[1]
 	}
-	w := walker{r: r}
+	c := cs.class(v.Type())
+	if !c.walk {
+		return c.needs, nil
+	}
+	w := walker{classes: cs, found: c.needs}
 	err = w.walk(c, v, depth)
-	return w.dynamic, err
+	return w.found, err
 }
 
 type walker struct {
-	r       *Reducers
-	dynamic bool
+	classes *classes
+	found   bool
 	path    map[visit]struct{} // what is being walked, beyond cycleDepth
 }
 
@@ -214,11 +232,11 @@ func (w *walker) walkInterface(v reflect.Value, depth int) error {
 		return nil
 	}
 	t := v.Type()
-	if len(w.r.byType) == 0 && (t.Kind() <= reflect.Complex128 || t.Kind() == reflect.String) {
+	if len(w.classes.r.byType) == 0 && (t.Kind() <= reflect.Complex128 || t.Kind() == reflect.String) {
 		return nil
 	}
-	c := w.r.class(t)
-	w.dynamic = w.dynamic || c.needs
+	c := w.classes.class(t)
+	w.found = w.found || c.needs
 	return w.walk(c, v, depth+1)
 }
 

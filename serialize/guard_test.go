@@ -25,6 +25,31 @@ type (
 	}
 )
 
+// onlyJSON has a method that CBOR does not ask for; ownCBOR handles its cycles.
+type (
+	onlyJSON struct{ Next *onlyJSON }
+	ownCBOR  struct{ Next *ownCBOR }
+)
+
+func (*onlyJSON) MarshalJSON() ([]byte, error) { return []byte("1"), nil }
+func (*ownCBOR) MarshalCBOR() ([]byte, error)  { return []byte{1}, nil }
+
+func TestEncode_cyclesByMethod(t *testing.T) {
+	t.Parallel()
+	j := &onlyJSON{}
+	j.Next = j
+	_, err := serialize.Encode(serialize.CBOR, j)
+	require.ErrorContains(t, err, "cyclic")
+	b, err := serialize.Encode(plainJSON, []any{j})
+	require.NoError(t, err)
+	require.Equal(t, "[1]", string(b))
+	o := &ownCBOR{}
+	o.Next = o
+	b, err = serialize.Encode(serialize.CBOR, o)
+	require.NoError(t, err)
+	require.Equal(t, []byte{1}, b)
+}
+
 func chainOf(n int) (c *chain) {
 	for range n {
 		c = &chain{c}

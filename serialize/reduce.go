@@ -75,9 +75,10 @@ type Reducers struct {
 	byType map[reflect.Type]*Reducer
 	enc    planner
 	dec    planner
-	// classes and shapes cache by reflect.Type what the guard and the bounds know.
-	classes, shapes sync.Map
-	mu              sync.Mutex // held while classes are made
+	// guards have the classes for CBOR and for other codecs; shapes those of the
+	// bounds, by reflect.Type.
+	guards [2]classes
+	shapes sync.Map
 }
 
 // NewReducers returns the set of the given reducers. It reports every one that
@@ -117,6 +118,8 @@ func newReducers(n int) *Reducers {
 	r := &Reducers{byType: make(map[reflect.Type]*Reducer, n)}
 	r.enc.init(r, false)
 	r.dec.init(r, true)
+	r.guards[0].init(r, isLeaf)
+	r.guards[1].init(r, isCBORLeaf)
 	return r
 }
 
@@ -190,7 +193,7 @@ func (r *Reducers) Encode(c Codec, v any) (data []byte, err error) {
 	if r == nil {
 		r = none
 	}
-	twin, err := r.reduced(v)
+	twin, err := r.reduced(c, v)
 	if err != nil {
 		return nil, err
 	}

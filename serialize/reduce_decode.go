@@ -12,7 +12,7 @@ import (
 // passes are bounded, too.
 const (
 	maxRawDepth = 256
-	maxRawWork  = 64 << 20 // bytes, beside 16 times the input
+	maxRawWork  = 16 << 20 // bytes, beside 16 times the input
 )
 
 // A rawItem keeps the item that a codec gives to it. It does not copy: it lives
@@ -91,7 +91,7 @@ func (r *Reducers) restored(c Codec, data []byte, dst reflect.Value, max int64) 
 		}
 	}
 	s := &state{r: r, codec: c, work: maxRawWork + 16*int64(len(data))}
-	if !direct && !raw && r.class(dst.Type()).raw && !keepsRaw(c) {
+	if !direct && !raw && r.dec.cyclic(dst.Type(), r.dec.needs) && !keepsRaw(c) {
 		return errNoRaw
 	}
 	if err := c.Decode(data, twin.Interface()); err != nil || direct {

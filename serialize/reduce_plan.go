@@ -16,10 +16,11 @@ var errDepth = fmt.Errorf("the value is cyclic, or nested deeper than %d levels"
 type planner struct {
 	r        *Reducers
 	decoding bool
+	leaf     func(reflect.Type) bool
 	nodes    sync.Map // reflect.Type → *node, finished ones
 }
 
-func (p *planner) init(r *Reducers, decoding bool) { p.r, p.decoding = r, decoding }
+func (p *planner) init(r *Reducers, decoding bool) { p.r, p.decoding, p.leaf = r, decoding, isLeaf }
 
 // reducer returns the reducer of t, if it has one in this direction.
 func (p *planner) reducer(t reflect.Type) *Reducer {
@@ -251,7 +252,7 @@ func reduceInto(s *state, d *Reducer, repr *node, dst, src reflect.Value, depth 
 		v.Set(reflect.MakeMap(v.Type()))
 	}
 	if repr.conv == nil {
-		if _, err := s.r.guard(v, depth); err != nil {
+		if _, err := s.r.guard(s.codec, v, depth); err != nil {
 			return err
 		}
 	}
@@ -294,19 +295,19 @@ func convStatic(s *state, dst, src reflect.Value, depth int) error {
 	return nil
 }
 
-// reduced returns what is encoded in v's place.
-func (r *Reducers) reduced(v any) (any, error) {
+// reduced returns what c encodes in v's place.
+func (r *Reducers) reduced(c Codec, v any) (any, error) {
 	src := reflect.ValueOf(v)
 	if !src.IsValid() {
 		return v, nil
 	}
-	dynamic, err := r.guard(src, 0)
-	if err != nil || !dynamic && !r.class(src.Type()).needs {
+	found, err := r.guard(c, src, 0)
+	if err != nil || !found {
 		return v, err
 	}
 	n := r.enc.node(src.Type())
 	dst := reflect.New(n.twin).Elem()
-	if err := n.into(&state{r: r}, dst, src, 0); err != nil {
+	if err := n.into(&state{r: r, codec: c}, dst, src, 0); err != nil {
 		return nil, err
 	}
 	return dst.Interface(), nil

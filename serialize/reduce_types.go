@@ -42,14 +42,25 @@ func ownMethods(t reflect.Type) bool {
 
 // isLeaf reports whether nothing of t is to be looked into: it has no parts, or
 // handles them itself.
-func isLeaf(t reflect.Type) bool {
+func isLeaf(t reflect.Type) bool { return leafBy(t, ownMethods) }
+
+// isCBORLeaf is isLeaf for the encoder of CBOR, which goes through types that have
+// other methods than its own.
+func isCBORLeaf(t reflect.Type) bool { return leafBy(t, encodesCBOR) }
+
+func encodesCBOR(t reflect.Type) bool {
+	p := reflect.PointerTo(t)
+	return p.Implements(reflect.TypeFor[cbor.Marshaler]()) || p.Implements(reflect.TypeFor[encoding.BinaryMarshaler]()) || p.Implements(reflect.TypeFor[encoding.TextMarshaler]())
+}
+
+func leafBy(t reflect.Type, handlesItself func(reflect.Type) bool) bool {
 	switch t.Kind() {
 	case reflect.Pointer, reflect.Interface:
 		return false // a pointer's methods are its element's
 	case reflect.Slice, reflect.Array:
-		return t.Elem().Kind() == reflect.Uint8 && t.Elem().PkgPath() == "" || ownMethods(t)
+		return t.Elem().Kind() == reflect.Uint8 && t.Elem().PkgPath() == "" || handlesItself(t)
 	case reflect.Map, reflect.Struct:
-		return ownMethods(t)
+		return handlesItself(t)
 	default:
 		return true
 	}
@@ -99,7 +110,7 @@ func (p *planner) parts(t reflect.Type) iter.Seq[reflect.Type] {
 			yield(d.repr)
 			return
 		}
-		if isLeaf(t) {
+		if p.leaf(t) {
 			return
 		}
 		switch t.Kind() {
