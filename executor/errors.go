@@ -139,10 +139,13 @@ func (e *WorkerError) Unwrap() error { return e.Err }
 // all below it may submit.
 const LimitNested = "nested calls"
 
+// LimitHostCalls is the limit of a LimitError about Limits.HostCalls.
+const LimitHostCalls = guestabi.LimitHostCalls
+
 // A LimitError reports a limit that a call reached. Max and Used are
-// nanoseconds for "wall", calls for "nested calls" and bytes otherwise.
+// nanoseconds for "wall", calls for "nested calls" and "hostcalls", and bytes otherwise.
 type LimitError struct {
-	Limit string // "wall", "memory", "input", "output", "log" or LimitNested
+	Limit string // "wall", "memory", "input", "output", "log", LimitHostCalls or LimitNested
 	Max   int64
 	Used  int64 // at least what was asked for when the limit stopped it
 }
@@ -152,7 +155,7 @@ func (e *LimitError) Error() string {
 	if e.Limit == guestabi.LimitWall {
 		return fmt.Sprintf("limit %s exceeded: %v of %v", e.Limit, time.Duration(e.Used), time.Duration(e.Max))
 	}
-	if e.Limit == LimitNested {
+	if e.Limit == LimitNested || e.Limit == LimitHostCalls {
 		return fmt.Sprintf("limit %s exceeded: %d of %d", e.Limit, e.Used, e.Max)
 	}
 	return fmt.Sprintf("limit %s exceeded: %d of %d bytes", e.Limit, e.Used, e.Max)

@@ -35,6 +35,9 @@ type Limits struct {
 	// take together, in bytes, each line counted with 16 bytes more. The default is
 	// 1 MiB.
 	Log int64
+	// HostCalls bounds how many host functions the call runs, its log lines not
+	// counted. The default is 1 000 000.
+	HostCalls int64
 }
 
 // defaultLimits fill zero fields of Options.Limits.
@@ -44,6 +47,8 @@ var defaultLimits = Limits{
 	Input:  1 << 30,
 	Output: 256 << 20,
 	Log:    1 << 20,
+
+	HostCalls: 1_000_000,
 }
 
 // mostLimits stand for negative fields. A Wall of 0 here means no timer.
@@ -52,6 +57,8 @@ var mostLimits = Limits{
 	Input:  wire.MaxPayload,
 	Output: wire.MaxPayload,
 	Log:    1 << 40,
+
+	HostCalls: 1 << 62,
 }
 
 // withDefaults returns l with every field resolved: positive, or for Wall zero
@@ -63,6 +70,8 @@ func (l Limits) withDefaults(base Limits) Limits {
 		Input:  resolve(l.Input, base.Input, mostLimits.Input),
 		Output: resolve(l.Output, base.Output, mostLimits.Output),
 		Log:    resolve(l.Log, base.Log, mostLimits.Log),
+
+		HostCalls: resolve(l.HostCalls, base.HostCalls, mostLimits.HostCalls),
 	}
 }
 
@@ -93,6 +102,7 @@ func (l Limits) check(ceiling Limits) error {
 		{"Input", l.Input, ceiling.Input},
 		{"Output", l.Output, ceiling.Output},
 		{"Log", l.Log, ceiling.Log},
+		{"HostCalls", l.HostCalls, ceiling.HostCalls},
 	} {
 		if f.asked > f.is {
 			return overCeiling(f.name, f.asked, f.is)
@@ -111,7 +121,7 @@ func overCeiling(field string, asked, ceiling any) error {
 // limitError is the exported form of a worker's report.
 func limitError(f wire.Failure) error {
 	switch f.Limit {
-	case guestabi.LimitMemory, guestabi.LimitOutput, guestabi.LimitLog:
+	case guestabi.LimitMemory, guestabi.LimitOutput, guestabi.LimitLog, guestabi.LimitHostCalls:
 		return &LimitError{Limit: f.Limit, Max: clamp(f.Max), Used: clamp(f.Used)}
 	default:
 		return fmt.Errorf("worker reports unknown limit %q", f.Limit)

@@ -36,7 +36,8 @@ func Register[In, Out any](name string, fn func(In) (Out, error)) {
 // registry is the list of functions; a function's index is its place in it.
 type registry struct {
 	functions []function
-	started   bool // set by start, at the host's first call of an export
+	host      []hostNeed // functions of the host that were declared
+	started   bool       // set by start, at the host's first call of an export
 	runner    runner
 }
 
@@ -68,16 +69,19 @@ func newFunction[In, Out any](name string, fn func(In) (Out, error)) function {
 		}
 		return output, nil
 	}
-	f.warm = func() {
-		var in In
-		var out Out
-		// The outcome does not matter: some types cannot be encoded as zeros.
-		if input, err := encode(in); err == nil {
-			_ = decode(input, &in)
-		}
-		_, _ = encode(out)
-	}
+	f.warm = warmCodec[In, Out]
 	return f
+}
+
+// warmCodec has the codec learn In and Out.
+func warmCodec[In, Out any]() {
+	var in In
+	var out Out
+	// The outcome does not matter: some types cannot be encoded as zeros.
+	if input, err := encode(in); err == nil {
+		_ = decode(input, &in)
+	}
+	_, _ = encode(out)
 }
 
 // start ends the time in which functions can be added.
@@ -128,16 +132,22 @@ func (r *registry) describe(h host) uint32 {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = append(b, `{"name":`...)
-		b = appendQuoted(b, f.name)
-		b = append(b, `,"in":`...)
-		b = appendQuoted(b, typeName(f.in))
-		b = append(b, `,"out":`...)
-		b = appendQuoted(b, typeName(f.out))
-		b = append(b, '}')
+		b = appendSignature(b, f.name, typeName(f.in), typeName(f.out))
 	}
-	h.outputWrite(append(b, "]}"...))
+	b = r.describeHost(append(b, ']'))
+	h.outputWrite(append(b, '}'))
 	return 0
+}
+
+// appendSignature appends one entry of a list of functions.
+func appendSignature(b []byte, name, in, out string) []byte {
+	b = append(b, `{"name":`...)
+	b = appendQuoted(b, name)
+	b = append(b, `,"in":`...)
+	b = appendQuoted(b, in)
+	b = append(b, `,"out":`...)
+	b = appendQuoted(b, out)
+	return append(b, '}')
 }
 
 // appendQuoted appends s to b as a JSON string.

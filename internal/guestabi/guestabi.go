@@ -47,6 +47,8 @@ const (
 	LimitInput  = "input"
 	LimitOutput = "output"
 	LimitLog    = "log"
+
+	LimitHostCalls = "hostcalls"
 )
 
 // A Function is one entry of a module's description.
@@ -60,4 +62,5 @@ type Function struct {
 type Description struct {
 	SDK       string     `json:"sdk"`
 	Functions []Function `json:"functions"`
+	Host      []Function `json:"host,omitempty"` // host functions that it calls
 }

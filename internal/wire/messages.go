@@ -56,6 +56,7 @@ type Load struct {
 	Image     *Image   `cbor:"image,omitempty"`     // what instances start as; nil when they are initialised one by one
 	ImageSent bool     `cbor:"imagesent,omitempty"` // the image's bytes come along
 	Seed      uint64   `cbor:"seed,omitempty"`      // of the guest's random numbers; 0 for the system's
+	HostCalls uint64   `cbor:"hostcalls,omitempty"` // host functions that one call may run, the log not counted
 }
 
 // A Layout says what the host has done to a module so that its instances can be
