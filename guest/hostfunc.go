@@ -29,15 +29,19 @@ type hostNeed struct {
 // HostFunc panics if name is no valid name of a function, if it has been declared with
 // other types, and when the guest has started.
 func HostFunc[In, Out any](name string) func(in In) (Out, error) {
-	registered.needs(hostNeed{
+	registered.needs(newNeed[In, Out](name))
+	return func(in In) (Out, error) { return callTyped[In, Out](theHost, name, in) }
+}
+
+func newNeed[In, Out any](name string) hostNeed {
+	return hostNeed{
 		name: name, in: reflect.TypeFor[In](), out: reflect.TypeFor[Out](),
 		// Here, so that a guest without host functions is built without it.
 		text: func() (in, out string) {
 			return typetext.Of(reflect.TypeFor[In]()), typetext.Of(reflect.TypeFor[Out]())
 		},
 		warm: warmCodec[In, Out],
-	})
-	return func(in In) (Out, error) { return callTyped[In, Out](theHost, name, in) }
+	}
 }
 
 // callTyped is CallHost with types.

@@ -32,6 +32,7 @@ func modules(t *testing.T) map[string][]byte {
 
 	return map[string][]byte{
 		"fixture.wasm":   fixture,
+		"hosted.wasm":    guesttest.Bytes(t, "hosted"),
 		"truncated.wasm": fixture[:len(fixture)/2],
 		"text.wasm":      []byte("not wasm at all"),
 		"empty.wasm":     nil,
