@@ -21,8 +21,9 @@ type Description struct {
 	Fallback    string
 }
 
-// A Function is one registered function, or a host function that a guest calls. In and Out are its types in the guest
-// language's own words, for people; "bytes" stands for raw bytes.
+// A Function is one registered function, or a host function that a guest calls. In
+// and Out are its types in the guest language's own words, for people; "bytes" stands
+// for raw bytes.
 type Function struct {
 	Name, In, Out string
 }

@@ -39,9 +39,8 @@ type HostFunction struct {
 //
 // ctx ends with the guest's call, whatever ends that; a function that goes on
 // all the same is not waited for, not even by Close. CallerTenant tells on whose behalf
-// it runs. A call that the function submits with ctx, to the
-// same executor or another, is nested: it inherits the tenant in the same executor,
-// goes first, ends when its caller does, and the caller's worker does not count
+// it runs. A call that the function submits with ctx, to the same executor or another,
+// is nested: it inherits the tenant in the same executor, goes first, ends when its caller does, and the caller's worker does not count
 // against Options.Workers while there is such a call. See Options.MaxDepth.
 func HostFunc[In, Out any](name string, fn func(ctx context.Context, input In) (Out, error)) HostFunction {
 	in, out := typetext.Of(reflect.TypeFor[In]()), typetext.Of(reflect.TypeFor[Out]())
