@@ -48,6 +48,7 @@ type Usage struct {
 	Cached      bool               // the result is one of an earlier call of a Pure function
 	StartMethod startmethod.Method // how it really got its instance
 	Fallback    string             // why that is not the method asked for, or why it has no image; empty otherwise
+	HostCalls   int64              // host functions that it has run, by all its attempts; log lines do not count
 }
 
 // A call is one submitted call, without its types.

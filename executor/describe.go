@@ -14,6 +14,7 @@ import (
 type Description struct {
 	SDK       string // what the guest was built with
 	Functions []Function
+	Host      []Function // host functions that the guest says it calls; it may not know all
 
 	// StartMethod is how the instance that was asked came to be, which is how calls get
 	// theirs; Fallback says why it is not Options.StartMethod. See [Usage].
@@ -21,8 +22,9 @@ type Description struct {
 	Fallback    string
 }
 
-// A Function is one registered function. In and Out are its types in the guest
-// language's own words, for people; "bytes" stands for raw bytes.
+// A Function is one registered function, or a host function that a guest calls. In
+// and Out are its types in the guest language's own words, for people; "bytes" stands
+// for raw bytes.
 type Function struct {
 	Name, In, Out string
 }
@@ -60,6 +62,9 @@ func Describe(ctx context.Context, e *Executor, m *serialize.Module) (Descriptio
 	d := Description{SDK: parsed.SDK, StartMethod: usage.StartMethod, Fallback: usage.Fallback}
 	for _, f := range parsed.Functions {
 		d.Functions = append(d.Functions, Function(f))
+	}
+	for _, f := range parsed.Host {
+		d.Host = append(d.Host, Function(f))
 	}
 	return d, nil
 }

@@ -143,10 +143,13 @@ const LimitNested = "nested calls"
 // memory once decoded: Used is what it takes at least, by estimate.
 const LimitDecoded = "decoded"
 
+// LimitHostCalls is the limit of a LimitError about Limits.HostCalls.
+const LimitHostCalls = guestabi.LimitHostCalls
+
 // A LimitError reports a limit that a call reached. Max and Used are
-// nanoseconds for "wall", calls for "nested calls" and bytes otherwise.
+// nanoseconds for "wall", calls for "nested calls" and "hostcalls", and bytes otherwise.
 type LimitError struct {
-	Limit string // "wall", "memory", "input", "output", "log", LimitDecoded or LimitNested
+	Limit string // "wall", "memory", "input", "output", "log", LimitDecoded, LimitHostCalls or LimitNested
 	Max   int64
 	Used  int64 // at least what was asked for when the limit stopped it
 }
@@ -156,7 +159,7 @@ func (e *LimitError) Error() string {
 	if e.Limit == guestabi.LimitWall {
 		return fmt.Sprintf("limit %s exceeded: %v of %v", e.Limit, time.Duration(e.Used), time.Duration(e.Max))
 	}
-	if e.Limit == LimitNested {
+	if e.Limit == LimitNested || e.Limit == LimitHostCalls {
 		return fmt.Sprintf("limit %s exceeded: %d of %d", e.Limit, e.Used, e.Max)
 	}
 	return fmt.Sprintf("limit %s exceeded: %d of %d bytes", e.Limit, e.Used, e.Max)

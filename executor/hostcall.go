@@ -20,10 +20,30 @@ var errCallOver = errors.New("executor: the guest's call is over")
 // made valid UTF-8.
 const maxHostError = 32 << 10
 
+// guestWords are what a worker has sent for the guest of one call so far.
+type guestWords struct {
+	logs  guestLog
+	calls int64 // of host functions
+}
+
+// countCall refuses a call of a host function beyond the limit, which the worker
+// keeps to by itself: one that does not is not a worker of ours any more.
+func (g *guestWords) countCall(most int64) error {
+	if g.calls++; g.calls > most {
+		return fmt.Errorf("worker ignores the limit it was given: %w", &LimitError{Limit: LimitHostCalls, Max: most, Used: g.calls})
+	}
+	return nil
+}
+
 // hostCall serves one call of a host function, or of the log.
-func (w *worker) hostCall(cl *call, h wire.Header, logs *guestLog) error {
+func (w *worker) hostCall(cl *call, h wire.Header, said *guestWords) error {
 	if h.Slot == wire.HostLog && h.Length > wire.MaxLogLine {
 		return fmt.Errorf("worker logs a line of %d bytes", h.Length)
+	}
+	if h.Slot != wire.HostLog {
+		if err := said.countCall(cl.target.limits.HostCalls); err != nil {
+			return err
+		}
 	}
 	payload, err := w.conn.r.Payload(nil)
 	if err != nil {
@@ -31,7 +51,7 @@ func (w *worker) hostCall(cl *call, h wire.Header, logs *guestLog) error {
 	}
 	answer := wire.Header{Type: wire.TypeHostRet, ID: h.ID}
 	if h.Slot == wire.HostLog {
-		if err := logs.write(h, payload); err != nil {
+		if err := said.logs.write(h, payload); err != nil {
 			return err
 		}
 		return w.returnFromHost(answer, nil)
@@ -86,6 +106,7 @@ func (w *worker) callHost(cl *call, name string, input []byte) (r hostResult, er
 		}
 		ctx = c.hostContextLocked(cl) //nolint:fatcontext // it is not in a loop: the closure runs once
 		w.inHost = true
+		cl.usage.HostCalls++
 		c.parkLocked(w)
 	})
 	if ctx == nil {

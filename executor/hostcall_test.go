@@ -138,7 +138,7 @@ func TestNewHostModule(t *testing.T) {
 	fn := func(context.Context, []byte) ([]byte, error) { return nil, nil }
 	for text, list := range map[string][]executor.HostFunction{
 		"two functions are named a": {executor.HostFunc("a", fn), executor.HostFunc("a", fn)},
-		"function a is nil":         {executor.HostFunc("a", nil)},
+		"function a is nil":         {executor.HostFunc[[]byte, []byte]("a", nil)},
 		"HostFunc":                  {executor.HostFunc("", fn)},
 		"HostFunc: ":                {executor.HostFunc("a,b", fn)},
 	} {

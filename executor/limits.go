@@ -39,6 +39,9 @@ type Limits struct {
 	// take together, in bytes, each line counted with 16 bytes more. The default is
 	// 1 MiB.
 	Log int64
+	// HostCalls bounds how many host functions the call runs, its log lines not
+	// counted. The default is 1 000 000.
+	HostCalls int64
 }
 
 // defaultLimits fill zero fields of Options.Limits.
@@ -49,7 +52,8 @@ var defaultLimits = Limits{
 	Output: 256 << 20,
 	Log:    1 << 20,
 
-	Decoded: 1 << 30,
+	Decoded:   1 << 30,
+	HostCalls: 1_000_000,
 }
 
 // mostLimits stand for negative fields. A Wall of 0 here means no timer.
@@ -59,7 +63,8 @@ var mostLimits = Limits{
 	Output: wire.MaxPayload,
 	Log:    1 << 40,
 
-	Decoded: 1 << 50,
+	Decoded:   1 << 50,
+	HostCalls: 1 << 62,
 }
 
 // withDefaults returns l with every field resolved: positive, or for Wall zero
@@ -72,7 +77,8 @@ func (l Limits) withDefaults(base Limits) Limits {
 		Output: resolve(l.Output, base.Output, mostLimits.Output),
 		Log:    resolve(l.Log, base.Log, mostLimits.Log),
 
-		Decoded: resolve(l.Decoded, base.Decoded, mostLimits.Decoded),
+		Decoded:   resolve(l.Decoded, base.Decoded, mostLimits.Decoded),
+		HostCalls: resolve(l.HostCalls, base.HostCalls, mostLimits.HostCalls),
 	}
 }
 
@@ -104,6 +110,7 @@ func (l Limits) check(ceiling Limits) error {
 		{"Output", l.Output, ceiling.Output},
 		{"Log", l.Log, ceiling.Log},
 		{"Decoded", l.Decoded, ceiling.Decoded},
+		{"HostCalls", l.HostCalls, ceiling.HostCalls},
 	} {
 		if f.asked > f.is {
 			return overCeiling(f.name, f.asked, f.is)
@@ -122,7 +129,7 @@ func overCeiling(field string, asked, ceiling any) error {
 // limitError is the exported form of a worker's report.
 func limitError(f wire.Failure) error {
 	switch f.Limit {
-	case guestabi.LimitMemory, guestabi.LimitOutput, guestabi.LimitLog:
+	case guestabi.LimitMemory, guestabi.LimitOutput, guestabi.LimitLog, guestabi.LimitHostCalls:
 		return &LimitError{Limit: f.Limit, Max: clamp(f.Max), Used: clamp(f.Used)}
 	default:
 		return fmt.Errorf("worker reports unknown limit %q", f.Limit)

@@ -12,6 +12,26 @@ const nestedBudget = 1000
 // nestKey is the key of the call in the context of its host functions.
 type nestKey struct{}
 
+// CallerTenant returns the Func.Tenant of the call whose guest is calling a host
+// function, from that function's context; ok is false for any other context. A context
+// derived from it has it too.
+func CallerTenant(ctx context.Context) (tenant string, ok bool) {
+	cl, ok := ctx.Value(nestKey{}).(*call)
+	if !ok {
+		return "", false
+	}
+	return cl.target.tenant, true
+}
+
+// decodedLimit returns the Limits.Decoded of the call that a host function's context is
+// of, or 0 for any other.
+func decodedLimit(ctx context.Context) int64 {
+	if cl, ok := ctx.Value(nestKey{}).(*call); ok {
+		return cl.target.limits.Decoded
+	}
+	return 0
+}
+
 // nest makes cl a nested call when ctx is a host function's.
 func (cl *call) nest(ctx context.Context, c *core) error {
 	parent, ok := ctx.Value(nestKey{}).(*call)

@@ -69,6 +69,15 @@ var roles = map[string]func(){
 	"answersahead": func() {
 		fourth(func(_ *proc.Inherited, w *wire.Writer, h wire.Header) { w.Write(result(h.ID+1), nil) })
 	},
+	"hostflood": func() {
+		takeover(func(w *wire.Writer, h wire.Header) {
+			for range 20 { // more than the call may make, less than fills a pipe with answers
+				if w.Write(hostCall(h.ID, wire.HostFirst), nil) != nil {
+					return
+				}
+			}
+		})
+	},
 	"deaf": func() { ready(pipes(), engine.Version()) },
 	"logflood": func() {
 		takeover(func(w *wire.Writer, h wire.Header) {

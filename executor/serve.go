@@ -128,7 +128,7 @@ func (w *worker) answer(cl *call) error {
 		{Type: wire.TypeHostCall, Max: max(wire.MaxLogLine, uint32(cl.target.limits.Output))},
 		{Type: wire.TypeRevoked, Max: 0},
 	}
-	logs := guestLog{call: cl, worker: w}
+	said := guestWords{logs: guestLog{call: cl, worker: w}}
 	for {
 		h, err := w.conn.r.Next(limits)
 		if err != nil {
@@ -145,7 +145,7 @@ func (w *worker) answer(cl *call) error {
 		}
 		switch h.Type { //nolint:exhaustive // Next lets only these through
 		case wire.TypeHostCall:
-			if err := w.hostCall(cl, h, &logs); err != nil {
+			if err := w.hostCall(cl, h, &said); err != nil {
 				return err
 			}
 		case wire.TypeResult:

@@ -39,6 +39,8 @@ type slotKey struct {
 	named  codecNames
 	class  uint64 // of images; 0 for methods without
 	image  uint64 // number of the snapshot; 0 for a warm instance, which outlives it
+
+	hostCalls int64
 }
 
 type boundSlot struct {
@@ -53,7 +55,8 @@ func slotKeyOf(cl *call) slotKey {
 	key := slotKey{
 		digest: t.module.Sum(), code: t.module.Sum(), name: t.name, method: cl.start.method,
 		memory: t.limits.Memory, output: t.limits.Output, log: t.limits.Log, host: t.host, seed: t.seed,
-		named: t.named,
+		named:     t.named,
+		hostCalls: t.limits.HostCalls,
 	}
 	switch {
 	case cl.kind == callPreload && key.method != startmethod.Fresh:
@@ -152,6 +155,7 @@ func loadOf(t target, init initializer) wire.Load {
 	return wire.Load{
 		Memory: uint64(t.limits.Memory), Output: uint64(t.limits.Output), LogBytes: uint64(t.limits.Log),
 		Host: t.hostNames(), Seed: t.seed, Init: init.name, InitInput: init.input, InitCodec: init.codec, Codecs: named.list(),
+		HostCalls: uint64(t.limits.HostCalls),
 	}
 }
 

@@ -1,6 +1,8 @@
 package guest
 
 import (
+	"reflect"
+
 	"github.com/sandpool/sandpool/internal/codecs"
 )
 
@@ -98,4 +100,18 @@ func warmCodecs[In, Out any]() {
 		}
 		_, _ = c.Encode(out)
 	}
+}
+
+// decode sets *v from what a host function has answered, which becomes v's own if v is
+// raw bytes.
+func decode[T any](answer []byte, v *T) error { return defaultCodec[T]().Decode(answer, v) }
+
+func encode[T any](v T) ([]byte, error) { return defaultCodec[T]().Encode(v) }
+
+// defaultCodec is the codec of what host functions are given and answer.
+func defaultCodec[T any]() codec {
+	if isRaw(reflect.TypeFor[T]()) {
+		return codecs.Raw{}
+	}
+	return codecs.CBOR{}
 }

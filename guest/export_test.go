@@ -90,6 +90,14 @@ func (h *FakeHost) CallHost(name string, input []byte) ([]byte, error) {
 	return callHost(h, name, input)
 }
 
+// CallTyped is what a HostFunc does, on this host.
+func CallTyped[In, Out any](h *FakeHost, name string, in In) (Out, error) {
+	return callTyped[In, Out](h, name, in)
+}
+
+// NeedIn is HostFunc's declaration, for r.
+func NeedIn[In, Out any](r *Registry, name string) { r.needs(newNeed[In, Out](name)) }
+
 // Call runs a function of r as the export does.
 func (h *FakeHost) Call(r *Registry, index, codecs uint32) uint32 {
 	return r.call(h, index, uint32(len(h.Input)), codecs)

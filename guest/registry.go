@@ -34,7 +34,8 @@ func Register[In, Out any](name string, fn func(In) (Out, error)) {
 // registry is the list of functions; a function's index is its place in it.
 type registry struct {
 	functions []function
-	started   bool // set by start, at the host's first call of an export
+	host      []hostNeed // functions of the host that were declared
+	started   bool       // set by start, at the host's first call of an export
 	runner    runner
 }
 
@@ -118,16 +119,22 @@ func (r *registry) describe(h host) uint32 {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = append(b, `{"name":`...)
-		b = appendQuoted(b, f.name)
-		b = append(b, `,"in":`...)
-		b = appendQuoted(b, typeName(f.in))
-		b = append(b, `,"out":`...)
-		b = appendQuoted(b, typeName(f.out))
-		b = append(b, '}')
+		b = appendSignature(b, f.name, typeName(f.in), typeName(f.out))
 	}
-	h.outputWrite(append(b, "]}"...))
+	b = r.describeHost(append(b, ']'))
+	h.outputWrite(append(b, '}'))
 	return 0
+}
+
+// appendSignature appends one entry of a list of functions.
+func appendSignature(b []byte, name, in, out string) []byte {
+	b = append(b, `{"name":`...)
+	b = appendQuoted(b, name)
+	b = append(b, `,"in":`...)
+	b = appendQuoted(b, in)
+	b = append(b, `,"out":`...)
+	b = appendQuoted(b, out)
+	return append(b, '}')
 }
 
 // appendQuoted appends s to b as a JSON string.

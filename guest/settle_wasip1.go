@@ -36,10 +36,17 @@ func (r *registry) settle() {
 // of an instance that was described has it: the runner, and what the codec keeps
 // of each type.
 func (r *registry) warmUp() {
+	warm := make([]func(), 0, len(r.functions)+len(r.host))
 	for _, f := range r.functions {
+		warm = append(warm, f.warm)
+	}
+	for _, n := range r.host {
+		warm = append(warm, n.warm)
+	}
+	for _, f := range warm {
 		// A type's own methods may panic, or end the goroutine.
 		_ = r.runner.run(func() *failure {
-			f.warm()
+			f()
 			return nil
 		})
 	}

@@ -29,6 +29,7 @@ type call struct {
 
 	maxOutput uint64
 	logLeft   uint64   // bytes the guest may still log
+	hostLeft  uint64   // host functions it may still run
 	answer    []byte   // of the last host_call
 	failed    *failure // what the guest said with fail
 	abort     *failure // why a host function ended the call
@@ -139,7 +140,7 @@ func (s *server) newCall(id uint64, sl *slot, input []byte) *call {
 	c.stderr.reset()
 	c.output.reset()
 	*c = call{
-		id: id, slot: sl, input: input, maxOutput: sl.Output, logLeft: sl.LogBytes,
+		id: id, slot: sl, input: input, maxOutput: sl.Output, logLeft: sl.LogBytes, hostLeft: sl.HostCalls,
 		output: c.output, answer: c.answer[:0], stdout: c.stdout, stderr: c.stderr,
 	}
 	if cap(c.answer) > keepBuffer {

@@ -50,6 +50,10 @@ func (s *server) callHost(name, input []byte) (status uint32) {
 	if most := c.slot.Output; uint64(len(input)) > most {
 		s.end(limitFailure(guestabi.LimitOutput, most, uint64(len(input))))
 	}
+	if c.hostLeft == 0 {
+		s.end(limitFailure(guestabi.LimitHostCalls, c.slot.HostCalls, c.slot.HostCalls+1))
+	}
+	c.hostLeft--
 	s.heap.note(hostCallCost)
 	status, err := s.askHost(number, input)
 	if err != nil {

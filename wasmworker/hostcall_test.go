@@ -288,3 +288,26 @@ func TestCollect(t *testing.T) {
 	w.send(wire.Header{Type: wire.TypeCollect}, []byte("payload"))
 	w.fails(fmt.Sprintf("unexpected %s frame of 7 bytes", wire.TypeCollect))
 }
+
+// TestHostCall_limit: nothing beyond the limit is sent, and the next call has all of
+// it again.
+func TestHostCall_limit(t *testing.T) {
+	t.Parallel()
+	w := startWorker(t, "")
+	few := func(l *wire.Load) { l.HostCalls = 3 }
+	w.load(1, guesttest.TinyHostLoop("lookup"), named("hostloop"), granting("lookup"), few)
+	none := func(l *wire.Load) { l.HostCalls = 0 }
+	w.load(2, guesttest.TinyHostCall("lookup"), named("hostcall"), granting("lookup"), none)
+	for id := range uint64(2) {
+		w.send(call(id+1, 1), nil)
+		for range 3 {
+			w.expect(hostCall(id+1, wire.HostFirst))
+			w.answer(id+1, wire.HostOK, nil)
+		}
+		f := w.failure(id+1, 1, wire.KindLimit)
+		require.Equal(t, wire.Failure{Limit: guestabi.LimitHostCalls, Max: 3, Used: 4}, f)
+	}
+	w.send(call(3, 2), nil)
+	require.Equal(t, wire.Failure{Limit: guestabi.LimitHostCalls, Max: 0, Used: 1}, w.failure(3, 2, wire.KindLimit))
+	w.stops()
+}

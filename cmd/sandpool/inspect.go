@@ -39,10 +39,11 @@ type report struct {
 	Reason   string    `json:"reason,omitempty"` // why it is not runnable
 	Imports  []symbol  `json:"imports"`
 	Exports  []symbol  `json:"exports"`
-	Start    string    `json:"startMethod,omitempty"` // how its calls get an instance
-	Fallback string    `json:"fallback,omitempty"`    // why that is not the method asked for
-	SDK      string    `json:"sdk,omitempty"`         // what the guest says it was built with
-	Funcs    *[]signed `json:"functions"`             // null when they are not known
+	Start    string    `json:"startMethod,omitempty"`   // how its calls get an instance
+	Fallback string    `json:"fallback,omitempty"`      // why that is not the method asked for
+	SDK      string    `json:"sdk,omitempty"`           // what the guest says it was built with
+	Funcs    *[]signed `json:"functions"`               // null when they are not known
+	Host     []signed  `json:"hostFunctions,omitempty"` // that the guest says it calls
 	Error    string    `json:"error,omitempty"`
 }
 
@@ -136,6 +137,9 @@ func (i *inspector) describe(ctx context.Context, m *serialize.Module, r *report
 		functions = append(functions, signed(f))
 	}
 	r.SDK, r.Funcs = d.SDK, &functions
+	for _, f := range d.Host {
+		r.Host = append(r.Host, signed(f))
+	}
 	r.Start, r.Fallback = string(d.StartMethod), d.Fallback
 	return nil
 }

@@ -63,8 +63,16 @@ func (r *report) functionsText(b *bytes.Buffer) {
 		return
 	}
 	fmt.Fprintf(b, "\nfunctions (%d)\n", len(*r.Funcs))
+	signatures(b, *r.Funcs)
+	if len(r.Host) > 0 {
+		fmt.Fprintf(b, "\nhost functions it calls (%d)\n", len(r.Host))
+		signatures(b, r.Host)
+	}
+}
+
+func signatures(b *bytes.Buffer, list []signed) {
 	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
-	for _, f := range *r.Funcs {
+	for _, f := range list {
 		row(w, "  ", f.Name, f.In+" -> "+f.Out)
 	}
 	_ = w.Flush()

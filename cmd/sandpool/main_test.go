@@ -32,6 +32,7 @@ func modules(t *testing.T) map[string][]byte {
 
 	return map[string][]byte{
 		"fixture.wasm":   fixture,
+		"hosted.wasm":    guesttest.Bytes(t, "hosted"),
 		"truncated.wasm": fixture[:len(fixture)/2],
 		"text.wasm":      []byte("not wasm at all"),
 		"empty.wasm":     nil,
@@ -58,14 +59,19 @@ func strangeModule() []byte {
 var warmed sync.Once
 
 // cacheDir is one cache for all tests and runs. It is private, as the tool wants
-// it, and the fixture is compiled in it, once and not by all tests at a time.
+// it, and what guests in Go there are is compiled in it, once and not by all tests at a time.
 func cacheDir(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(os.TempDir(), "sandpool-cli-test-"+strconv.Itoa(os.Getuid()))
 	warmed.Do(func() {
 		require.NoError(t, os.MkdirAll(dir, 0o700))
-		out, err := tool(t, dir, "run", guesttest.Build(t, "fixture"), "upper", `"x"`, "--timeout", "5m").CombinedOutput()
-		require.NoError(t, err, "%s", out)
+		for _, args := range [][]string{
+			{"run", guesttest.Build(t, "fixture"), "upper", `"x"`, "--timeout", "5m"},
+			{"run", guesttest.Build(t, "hosted"), "ticks", "0", "--timeout", "5m"},
+		} {
+			out, err := tool(t, dir, args...).CombinedOutput()
+			require.NoError(t, err, "%s", out)
+		}
 	})
 	return dir
 }

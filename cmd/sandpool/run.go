@@ -63,6 +63,7 @@ type runner struct {
 	text  bool
 	stats bool
 	seed  uint64
+	lent  lent
 
 	began    time.Time
 	module   *serialize.Module
@@ -94,6 +95,7 @@ func newRun(s *streams) *cobra.Command {
 	f.BoolVarP(&r.text, "string", "s", false, "take inputs as strings instead of JSON")
 	f.IntVarP(&r.workers, "workers", "w", 0, "most worker processes at a time (default: one for each CPU)")
 	r.add(cmd)
+	r.lent.add(cmd)
 	f.Uint64Var(&r.seed, "seed", 0, "make the guest's random numbers repeat; 0 for the system's")
 	f.BoolVar(&r.stats, "stats", false, "print figures of the run to standard error at its end")
 	return cmd
@@ -119,7 +121,12 @@ func (r *runner) run(ctx context.Context, path, function string, inputs []string
 	if r.module, err = r.load(path); err != nil {
 		return err
 	}
-	if r.ex, err = r.executor(r.streams); err != nil {
+	host, err := r.lent.module()
+	if err != nil {
+		return err
+	}
+	defer r.lent.close() // when the executor is shut
+	if r.ex, err = r.executorWith(r.streams, host); err != nil {
 		return err
 	}
 	r.out = bufio.NewWriter(r.streams.out)

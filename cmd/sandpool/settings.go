@@ -74,12 +74,16 @@ func (g *settings) check() error {
 }
 
 // executor returns an executor as the flags want it.
-func (g *settings) executor(s *streams) (*executor.Executor, error) {
+func (g *settings) executor(s *streams) (*executor.Executor, error) { return g.executorWith(s, nil) }
+
+// executorWith returns one that has host functions to lend.
+func (g *settings) executorWith(s *streams, host *executor.HostModule) (*executor.Executor, error) {
 	s.verbose = g.verbose
 	o := &executor.Options{
 		CacheDir:    g.cacheDir,
 		StartMethod: startmethod.Method(g.method),
 		Workers:     g.workers,
+		Host:        host,
 		Limits:      executor.Limits{Wall: g.timeout, Memory: int64(g.memory), Input: maxInput},
 	}
 	if o.Limits.Wall == 0 {

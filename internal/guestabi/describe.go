@@ -14,6 +14,9 @@ const (
 	maxText = 4 << 10
 )
 
+// maxHost bounds the host functions that a description names.
+const maxHost = 1000
+
 // ParseDescription decodes and checks a guest's description. Its size is the
 // caller's to bound.
 func ParseDescription(b []byte) (*Description, error) {
@@ -40,10 +43,34 @@ func ParseDescription(b []byte) (*Description, error) {
 			return nil, fmt.Errorf("description: function %q: types are no short text", f.Name)
 		}
 	}
+	if err := d.checkHost(); err != nil {
+		return nil, err
+	}
 	if !isText(d.SDK) {
 		return nil, errors.New("description: sdk is no short text")
 	}
 	return d, nil
+}
+
+// checkHost reports what is wrong with the list of host functions.
+func (d *Description) checkHost() error {
+	if len(d.Host) > maxHost {
+		return fmt.Errorf("description: %d host functions are more than %d", len(d.Host), maxHost)
+	}
+	seen := make(map[string]bool, len(d.Host))
+	for i, f := range d.Host {
+		if err := CheckName(f.Name); err != nil {
+			return fmt.Errorf("description: host function %d: %w", i, err)
+		}
+		if seen[f.Name] {
+			return fmt.Errorf("description: two host functions are called %q", f.Name)
+		}
+		seen[f.Name] = true
+		if !isText(f.In) || !isText(f.Out) {
+			return fmt.Errorf("description: host function %q: types are no short text", f.Name)
+		}
+	}
+	return nil
 }
 
 // CheckName reports why name is no function name.

@@ -35,6 +35,8 @@ func TestParseDescription(t *testing.T) {
 		"names by case":     {`{"functions":[{"name":"f"},{"name":"F"}]}`, []string{"f", "F"}},
 		"space around":      {" \n{}\n ", nil},
 		"escaped name":      {`{"functions":[{"name":"\u0066"}]}`, []string{"f"}},
+		"host functions":    {`{"functions":[{"name":"f"}],"host":[{"name":"f","in":"string","out":"bytes?"},{"name":"g"}]}`, []string{"f"}},
+		"null host":         {`{"host":null}`, nil},
 		"types of any text": {`{"functions":[{"name":"f","in":"\u001b[31m\n"}]}`, []string{"f"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -84,6 +86,11 @@ func TestParseDescription_refusals(t *testing.T) {
 		"long sdk":         {`{"sdk":"` + strings.Repeat("x", 4097) + `"}`, "sdk is no short text"},
 		"long in":          {`{"functions":[{"name":"f","in":"` + strings.Repeat("x", 4097) + `"}]}`, `function "f": types`},
 		"long out":         {`{"functions":[{"name":"f","out":"` + strings.Repeat("x", 4097) + `"}]}`, `function "f": types`},
+		"host object":      {`{"host":{}}`, "cannot unmarshal"},
+		"host name":        {`{"host":[{"name":"a b"}]}`, `host function 0: the name "a b"`},
+		"host twice":       {`{"host":[{"name":"f"},{"name":"f"}]}`, `two host functions are called "f"`},
+		"host long in":     {`{"host":[{"name":"f","in":"` + strings.Repeat("x", 4097) + `"}]}`, `host function "f": types`},
+		"host many":        {`{"host":[` + strings.Repeat("{},", 1000) + `{}]}`, "1001 host functions are more than 1000"},
 		"deep":             {strings.Repeat(`{"a":`, 1<<17), "exceeded max depth"},
 		"many nameless":    {`{"functions":[` + strings.Repeat("{},", 1<<18) + `{}]}`, "function 0"},
 	} {
@@ -103,6 +110,7 @@ func TestParseDescription_refusals(t *testing.T) {
 func FuzzParseDescription(f *testing.F) {
 	f.Add([]byte(`{"sdk":"x","functions":[{"name":"echo","in":"bytes","out":"bytes"}]}`))
 	f.Add([]byte(`{"functions":[{"name":"a"},{"name":"a"}]}`))
+	f.Add([]byte(`{"host":[{"name":"kv_get","in":"string","out":"bytes?"}]}`))
 	f.Add([]byte("{\"sdk\":\"\xff\"}"))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		d, err := guestabi.ParseDescription(in)
@@ -116,6 +124,13 @@ func FuzzParseDescription(f *testing.F) {
 		for _, fn := range d.Functions {
 			if err := guestabi.CheckName(fn.Name); err != nil || seen[fn.Name] {
 				t.Fatalf("%q was let through (%v)", fn.Name, err)
+			}
+			seen[fn.Name] = true
+		}
+		clear(seen)
+		for _, fn := range d.Host {
+			if err := guestabi.CheckName(fn.Name); err != nil || seen[fn.Name] || len(d.Host) > 1000 {
+				t.Fatalf("host function %q was let through (%v)", fn.Name, err)
 			}
 			seen[fn.Name] = true
 		}

@@ -51,6 +51,8 @@ const (
 	LimitInput  = "input"
 	LimitOutput = "output"
 	LimitLog    = "log"
+
+	LimitHostCalls = "hostcalls"
 )
 
 // A Function is one entry of a module's description.
@@ -64,4 +66,5 @@ type Function struct {
 type Description struct {
 	SDK       string     `json:"sdk"`
 	Functions []Function `json:"functions"`
+	Host      []Function `json:"host,omitempty"` // host functions that it calls
 }

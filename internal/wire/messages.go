@@ -57,6 +57,7 @@ type Load struct {
 	ImageSent bool     `cbor:"imagesent,omitempty"` // the image's bytes come along
 	Seed      uint64   `cbor:"seed,omitempty"`      // of the guest's random numbers; 0 for the system's
 	Codecs    []string `cbor:"codecs,omitempty"`    // names of the codecs guestabi.CodecNamed + index
+	HostCalls uint64   `cbor:"hostcalls,omitempty"` // host functions that one call may run, the log not counted
 }
 
 // A Layout says what the host has done to a module so that its instances can be
