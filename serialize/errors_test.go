@@ -58,6 +58,6 @@ func TestModuleErrorKind_String(t *testing.T) {
 		seen[k.String()] = true
 	}
 	require.EqualValues(t, 7, serialize.Invalid, "the numbers are stable")
-	require.Equal(t, "module error 8", serialize.ModuleErrorKind(8).String())
+	require.Equal(t, "module error 9", serialize.ModuleErrorKind(8).String())
 	require.Equal(t, "module error 4294967295", serialize.ModuleErrorKind(1<<32-1).String())
 }
