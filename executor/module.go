@@ -99,13 +99,13 @@ func (c *core) evictLocked() {
 		}
 	}
 	if oldest != nil {
-		c.dropLocked(oldest)
+		c.dropModuleLocked(oldest)
 	}
 }
 
-// dropLocked forgets a module that nobody uses. Workers that have it let go of it when
+// dropModuleLocked forgets a module that nobody uses. Workers that have it let go of it when
 // they next load something.
-func (c *core) dropLocked(m *module) {
+func (c *core) dropModuleLocked(m *module) {
 	c.releaseImagesLocked(m)
 	m.close()
 	delete(c.modules, m.source.Sum())

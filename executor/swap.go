@@ -64,7 +64,7 @@ func Swap(ctx context.Context, e *Executor, h *serialize.Handle, m *serialize.Mo
 		return context.Cause(ctx)
 	}
 	if old := h.Set(m); old != nil {
-		c.update(func() { c.retireLocked(old, m) })
+		c.update(func() { c.retireModuleLocked(old, m) })
 	}
 	return nil
 }
@@ -100,10 +100,10 @@ func (c *core) preloadThere(ctx context.Context, m *serialize.Module) error {
 	return c.state()
 }
 
-// retireLocked notes that a handle was pointed away from a module to another, and
+// retireModuleLocked notes that a handle was pointed away from a module to another, and
 // drops the modules that this has happened to longest ago and that have not been used
 // since. They come back when they are called.
-func (c *core) retireLocked(from, to *serialize.Module) {
+func (c *core) retireModuleLocked(from, to *serialize.Module) {
 	now, old := c.modules[to.Sum()], c.modules[from.Sum()]
 	if now != nil {
 		now.retired = false
@@ -131,6 +131,6 @@ func (c *core) retireLocked(from, to *serialize.Module) {
 		if kept <= maxRetired || oldest == nil {
 			return
 		}
-		c.dropLocked(oldest)
+		c.dropModuleLocked(oldest)
 	}
 }
