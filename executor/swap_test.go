@@ -21,7 +21,7 @@ import (
 func version(t *testing.T, text string) *serialize.Module {
 	t.Helper()
 	guest := guesttest.NewTiny()
-	body := new(guesttest.Code).I32(0).Append(guest.Text(text)).Call(guest.Write).I32(0)
+	body := new(guesttest.Code).Append(guest.Text(text)).Call(guest.Write).I32(0)
 	return tiny(t, "version "+text, guest.Finish("version", [2]uint32{1, 1}, nil, body))
 }
 
