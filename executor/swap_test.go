@@ -101,14 +101,23 @@ func TestSwap_goGuests(t *testing.T) {
 	require.Equal(t, "A", out)
 }
 
-// TestSwap_many makes 300 swaps to as many modules.
+// TestSwap_many makes 300 swaps to as many modules, in a worker that lives on.
 func TestSwap_many(t *testing.T) {
 	t.Parallel()
 	swaps := 300
 	if testing.Short() {
 		swaps = 40
 	}
-	ex := newExecutor(t, executor.Options{Workers: 1, StartMethod: startmethod.Fresh})
+	for _, method := range []startmethod.Method{startmethod.Fresh, startmethod.Snapshot} {
+		t.Run(string(method), func(t *testing.T) {
+			t.Parallel()
+			swapMany(t, newExecutor(t, executor.Options{Workers: 1, StartMethod: method, CacheDir: executor.NoCacheDir}), swaps)
+		})
+	}
+}
+
+func swapMany(t *testing.T, ex *executor.Executor, swaps int) {
+	t.Helper()
 	first := version(t, "0")
 	h := serialize.NewHandle(first)
 	pids := map[int]bool{}
@@ -119,11 +128,11 @@ func TestSwap_many(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, strconv.Itoa(i), string(out))
 		pids[f.Usage().PID] = true
-		host, worker := executor.ModulesHeld(ex)
-		require.LessOrEqual(t, host, 6, "the present one, those to go back to, and one that had a call")
-		require.LessOrEqual(t, worker, 7)
+		inHost, inWorker := executor.ModulesHeld(ex)
+		require.LessOrEqual(t, inHost, 6, "the present one, four to go back to, and one that had a call")
+		require.LessOrEqual(t, inWorker, 7)
 	}
-	require.Len(t, pids, 1, "in one worker that lives on")
+	require.Len(t, pids, 1)
 	require.False(t, executor.HoldsModule(ex, first))
 	require.Zero(t, ex.Stats().Failed)
 	require.NoError(t, executor.Swap(t.Context(), ex, h, first), "one that was forgotten")
@@ -151,6 +160,32 @@ func TestSwap_queued(t *testing.T) {
 	close(g.pass)
 	_, err = wait(t, running)
 	require.NoError(t, err)
+}
+
+// TestHandle_queued points a handle elsewhere while one call runs and another waits
+// for its worker: both have the module that they were submitted with.
+func TestHandle_queued(t *testing.T) {
+	t.Parallel()
+	g := newGate()
+	ex := newExecutor(t, executor.Options{Workers: 1, Host: host(t, g.call)})
+	held := viaHost(t)
+	h := serialize.NewHandle(held.Module)
+	held.Module, held.Handle = nil, h
+	running := executor.Submit(t.Context(), ex, held, []byte("running"))
+	g.entered(t, 1)
+	queued := executor.Submit(t.Context(), ex, held, []byte("queued"))
+	h.Set(version(t, "new"))
+	changed := executor.Submit(t.Context(), ex, versionFunc(h), nil)
+	require.Equal(t, executor.Queued, queued.State())
+	close(g.pass)
+	for _, f := range []*executor.Future[[]byte]{running, queued} {
+		_, err := wait(t, f)
+		require.NoError(t, err)
+	}
+	require.Equal(t, 2, len(g.all()), "the old module's function has run twice")
+	out, err := wait(t, changed)
+	require.NoError(t, err)
+	require.Equal(t, "new", string(out))
 }
 
 // TestSwap_refused leaves the handle alone.
