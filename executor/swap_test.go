@@ -28,8 +28,8 @@ func version(t *testing.T, text string) *serialize.Module {
 // versionFunc is the function of whatever module the handle points at.
 func versionFunc(h *serialize.Handle) raw { return raw{Handle: h, Name: "version"} }
 
-// TestSwap_underLoad has many goroutines submit while the handle goes to and fro.
-func TestSwap_underLoad(t *testing.T) {
+// TestG5_swappedUnderLoad has many goroutines submit while the handle goes to and fro.
+func TestG5_swappedUnderLoad(t *testing.T) {
 	t.Parallel()
 	for _, method := range []startmethod.Method{startmethod.Precompiled, startmethod.Snapshot, startmethod.Warm} {
 		t.Run(string(method), func(t *testing.T) {
