@@ -35,12 +35,17 @@ func Describe(ctx context.Context, e *Executor, m *serialize.Module) (Descriptio
 	if m == nil {
 		return Description{}, &OptionError{"Describe", "the module is nil"}
 	}
+	return describe(ctx, e, m, 0)
+}
+
+// describe is Describe with a priority.
+func describe(ctx context.Context, e *Executor, m *serialize.Module, priority int) (Description, error) {
 	x, err := e.current()
 	if err != nil {
 		return Description{}, err
 	}
 	o := &x.core.opts
-	t := target{module: m, method: o.StartMethod, limits: Limits{}.withDefaults(o.Limits)}
+	t := target{module: m, method: o.StartMethod, limits: Limits{}.withDefaults(o.Limits), priority: priority}
 	t.setCodecs(codecs.NameRaw, codecs.NameRaw)
 	if err := t.check(o); err != nil {
 		return Description{}, err

@@ -19,8 +19,11 @@ import (
 // types of its input and output: []byte travels as raw bytes, every other type
 // through Codec.
 type Func[In, Out any] struct {
-	// Module holds the function. Required.
+	// Module holds the function. Either it or Handle is required.
 	Module *serialize.Module
+	// Handle, in the place of Module, points at the module that holds the function at
+	// the time of Submit; see [Swap].
+	Handle *serialize.Handle
 	// Name is the name the guest registered the function by. Required.
 	Name string
 	// Codec names the codec of input and output, see [serialize.Register]; the guest
@@ -95,15 +98,16 @@ func (t target) hostNames() []string {
 // resolve checks f against the executor's options, for an input in a codec.
 func (f Func[In, Out]) resolve(o *Options, codec string) (target, error) {
 	t := target{
-		module: f.Module,
 		name:   f.Name,
 		limits: f.Limits.withDefaults(o.Limits),
 		seed:   f.Grants.Seed,
 		tenant: f.Tenant, priority: f.Priority, idempotent: f.Idempotent,
 	}
-	if f.Module == nil {
-		return t, &OptionError{"Func.Module", "is nil"}
+	module, err := pointed(f.Module, f.Handle)
+	if err != nil {
+		return t, err
 	}
+	t.module = module
 	if err := guestabi.CheckName(f.Name); err != nil {
 		return t, &OptionError{"Func.Name", err.Error()}
 	}
@@ -131,6 +135,21 @@ func (f Func[In, Out]) resolve(o *Options, codec string) (target, error) {
 	return t, t.check(o)
 }
 
+// pointed returns the module that a Func has or that its handle points at now.
+func pointed(m *serialize.Module, h *serialize.Handle) (*serialize.Module, error) {
+	switch {
+	case m != nil && h != nil:
+		return nil, &OptionError{"Func.Handle", "is set, and so is Func.Module; a function has one of both"}
+	case h != nil:
+		if m = h.Module(); m == nil {
+			return nil, &OptionError{"Func.Handle", "points at no module"}
+		}
+	case m == nil:
+		return nil, &OptionError{"Func.Module", "is nil, and so is Func.Handle"}
+	}
+	return m, nil
+}
+
 // maxTenant bounds Func.Tenant, in bytes.
 const maxTenant = 256
 
@@ -155,6 +174,9 @@ func (g Grants) resolve(m *HostModule) (string, error) {
 // check reports why the target cannot be called at all.
 func (t target) check(o *Options) error {
 	if err := t.limits.check(o.Limits); err != nil {
+		return err
+	}
+	if err := o.trusts(t.module); err != nil {
 		return err
 	}
 	if err := t.module.Check(); err != nil {

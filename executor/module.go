@@ -26,6 +26,7 @@ type module struct {
 	users   int                      // calls that are not done, and workers that hold one
 	calls   uint64                   // in all
 	lastUse uint64                   // for eviction
+	retired bool                     // a handle was pointed away from it
 	pace    map[string]time.Duration // how long each function's calls take, the last ones counting most
 	state   readiness                // of the compiled code
 	waiting callList                 // calls that need it
@@ -98,12 +99,18 @@ func (c *core) evictLocked() {
 		}
 	}
 	if oldest != nil {
-		c.releaseImagesLocked(oldest)
-		oldest.close()
-		delete(c.modules, oldest.source.Sum())
-		if c.hottest == oldest {
-			c.hottest = nil
-		}
+		c.dropModuleLocked(oldest)
+	}
+}
+
+// dropModuleLocked forgets a module that nobody uses. Workers that have it let go of it when
+// they next load something.
+func (c *core) dropModuleLocked(m *module) {
+	c.releaseImagesLocked(m)
+	m.close()
+	delete(c.modules, m.source.Sum())
+	if c.hottest == m {
+		c.hottest = nil
 	}
 }
 

@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"crypto/ed25519"
 	"log/slog"
 	"time"
 
@@ -144,6 +145,13 @@ type Options struct {
 	// TenantWorkers is the most workers that serve one tenant at a time. Zero means
 	// no bound: tenants share the workers fairly, and one that is alone gets them all.
 	TenantWorkers int
+
+	// TrustedKeys are the keys whose modules may be called: any other is refused with a
+	// *serialize.ModuleError of kind serialize.Signature, whatever it is called for. A
+	// module counts as that of its [serialize.Module.SignedBy], so it has to be loaded
+	// by a [serialize.Trust] with one of these keys. Nil, the default, takes any module;
+	// a list that is empty and not nil takes none.
+	TrustedKeys []ed25519.PublicKey
 
 	// WarmUp lists calls that are made of a module before its image is captured, for
 	// [startmethod.Snapshot] and Warm: what they leave in memory, such as caches, every

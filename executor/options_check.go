@@ -2,6 +2,7 @@ package executor
 
 import (
 	"cmp"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -42,6 +43,7 @@ const (
 // but for Retries and Batch, where it is -1.
 func (o Options) withDefaults() Options {
 	o.Env = slices.Clone(o.Env)
+	o.TrustedKeys = cloneKeys(o.TrustedKeys)
 	o.Workers = cmp.Or(o.Workers, CPUCount())
 	o.StartMethod, _ = o.startMethod()
 	o.Codec, _ = o.codec()
@@ -123,6 +125,11 @@ func (o Options) validate() error {
 	for i, entry := range o.Env {
 		if reason := checkEnv(entry); reason != "" {
 			wrong("Env", "entry %d: %s", i, reason)
+		}
+	}
+	for i, key := range o.TrustedKeys {
+		if len(key) != ed25519.PublicKeySize {
+			wrong("TrustedKeys", "key %d has %d bytes instead of %d", i, len(key), ed25519.PublicKeySize)
 		}
 	}
 	if o.Initializer.Name != "" {

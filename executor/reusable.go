@@ -42,7 +42,7 @@ func Shared(opts *Options) (*Executor, error) {
 //   - other options start another, and the old one drains in the background or is killed, as
 //     opts.Replace says.
 //
-// Options are equal when their data is: Env entry by entry, Initializer as encoded,
+// Options are equal when their data is: Env and TrustedKeys entry by entry, Initializer as encoded,
 // Host, Logger and GuestLog as pointers. IdleTimeout is ten seconds by default. When the
 // options are wrong the error is New's and r stays as it is. Get starts no process
 // that New would not start. It fails with ctx's cause if ctx has ended.
@@ -102,6 +102,7 @@ func (r *Reusable) startLocked(o Options, how Replacement) error {
 	x.core.reusable = weak.Make(r)
 	old := r.now
 	o.Env = slices.Clone(o.Env)
+	o.TrustedKeys = cloneKeys(o.TrustedKeys)
 	r.now, r.opts = x, o
 	r.id++
 	r.old = slices.DeleteFunc(r.old, func(x *Executor) bool { return closedAlready(x.core.finished) })
@@ -176,13 +177,13 @@ func (c *core) usable() bool { return c.state() == nil }
 // equal reports whether executors with these options would be the same but for
 // their size.
 func (o Options) equal(p Options, oSetup, pSetup setup) bool {
-	if !slices.Equal(o.Env, p.Env) || !oSetup.equal(pSetup) {
+	if !slices.Equal(o.Env, p.Env) || !equalKeys(o.TrustedKeys, p.TrustedKeys) || !oSetup.equal(pSetup) {
 		return false
 	}
 	a, b := reflect.ValueOf(o), reflect.ValueOf(p)
 	for i := range a.NumField() {
 		switch a.Type().Field(i).Name {
-		case "Env", "Initializer", "WarmUp", "Workers", "Replace":
+		case "Env", "TrustedKeys", "Initializer", "WarmUp", "Workers", "Replace":
 			continue
 		}
 		if !a.Field(i).Equal(b.Field(i)) {

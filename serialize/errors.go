@@ -20,11 +20,13 @@ const (
 	MissingImport ModuleErrorKind = 5 // it imports what workers do not offer
 	Digest        ModuleErrorKind = 6 // it is not the module it was pinned to
 	Invalid       ModuleErrorKind = 7 // it breaks the rules of WebAssembly or of the guest interface
+	Signature     ModuleErrorKind = 8 // no signature of a trusted key is on it
 )
 
 var kindNames = [...]string{
 	NotWasm: "not a wasm module", Truncated: "truncated", Limit: "limit exceeded", MissingExport: "missing export",
 	MissingImport: "import not offered", Digest: "wrong digest", Invalid: "invalid module",
+	Signature: "not trusted",
 }
 
 // String returns the kind in words.

@@ -1,16 +1,16 @@
 package serialize
 
 import (
+	"bytes"
+	"cmp"
+	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/sandpool/sandpool/internal/wasmbin"
 )
@@ -27,74 +27,43 @@ type Module struct {
 	digest [sha256.Size]byte
 	data   []byte
 	info   *wasmbin.Module
-	unfit  error // what Check reports
+	unfit  error             // what Check reports
+	signer ed25519.PublicKey // whose signature was verified; nil if none was
 }
 
 // LoadModule reads a module from a file and scans it. The error is a
 // [*ModuleError] for what is in the file, or the file system's.
-func LoadModule(path string) (*Module, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return read(filepath.Base(path), f)
-}
+func LoadModule(path string) (*Module, error) { return Trust{}.Load(path) }
 
 // LoadModuleFS is LoadModule from a file system, such as an embed.FS.
-func LoadModuleFS(fsys fs.FS, path string) (*Module, error) {
-	f, err := fsys.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return read(path, f)
-}
+func LoadModuleFS(fsys fs.FS, path string) (*Module, error) { return Trust{}.LoadFS(fsys, path) }
 
-// LoadPinned is LoadModule for a file that must have the given digest, in the
-// form of [Module.Digest]. A file with another one is refused before it is
-// parsed, with a [*ModuleError] of kind [Digest].
+// LoadPinned is LoadModule for a file that must have the given digest: Load of a
+// [Trust] with that Digest, but that an empty one is refused too.
 func LoadPinned(path, digest string) (*Module, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	name := filepath.Base(path)
-	data, err := readBounded(name, f)
-	if err != nil {
-		return nil, err
-	}
-	if got := digestText(sha256.Sum256(data)); got != strings.ToLower(digest) {
-		return nil, &ModuleError{Kind: Digest, Module: name, Reason: fmt.Sprintf("digest is %s, pinned to %s", got, digest)}
-	}
-	return newModule(name, data)
+	return Trust{Digest: cmp.Or(digest, "nothing")}.Load(path)
 }
 
 // NewModule scans a module given as bytes, of which it keeps a copy. name is for
 // people: errors, logs and statistics show it.
-func NewModule(name string, data []byte) (*Module, error) {
-	if len(data) > MaxModuleSize {
-		return nil, tooLarge(name)
-	}
-	return newModule(name, slices.Clone(data))
-}
+func NewModule(name string, data []byte) (*Module, error) { return Trust{}.New(name, data) }
 
-func read(name string, r io.Reader) (*Module, error) {
-	data, err := readBounded(name, r)
+func readBounded(name string, r io.Reader) ([]byte, error) {
+	data, err := readAtMost(name, r, MaxModuleSize+1)
 	if err != nil {
 		return nil, err
 	}
-	return newModule(name, data)
-}
-
-func readBounded(name string, r io.Reader) ([]byte, error) {
-	data, err := io.ReadAll(io.LimitReader(r, MaxModuleSize+1))
-	if err != nil {
-		return nil, fmt.Errorf("read module %q: %w", name, err)
-	}
 	if len(data) > MaxModuleSize {
 		return nil, tooLarge(name)
+	}
+	return data, nil
+}
+
+// readAtMost returns what r has, or the first n bytes of it.
+func readAtMost(name string, r io.Reader, n int64) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, n))
+	if err != nil {
+		return nil, fmt.Errorf("read module %q: %w", name, err)
 	}
 	return data, nil
 }
@@ -103,13 +72,13 @@ func tooLarge(name string) error {
 	return &ModuleError{Kind: Limit, Module: name, Reason: fmt.Sprintf("larger than %d bytes", MaxModuleSize)}
 }
 
-// newModule scans data, which it keeps.
-func newModule(name string, data []byte) (*Module, error) {
+// newModule scans data of that digest, which it keeps.
+func newModule(name string, data []byte, digest [sha256.Size]byte) (*Module, error) {
 	info, err := wasmbin.Scan(data)
 	if err != nil {
 		return nil, scanError(name, err)
 	}
-	m := &Module{name: name, digest: sha256.Sum256(data), data: data, info: info}
+	m := &Module{name: name, digest: digest, data: data, info: info}
 	m.unfit = checkGuest(name, info)
 	return m, nil
 }
@@ -146,6 +115,10 @@ func (m *Module) Digest() string { return digestText(m.digest) }
 
 // Sum returns the SHA-256 of the bytes.
 func (m *Module) Sum() [sha256.Size]byte { return m.digest }
+
+// SignedBy returns the key whose signature was verified when the module was loaded,
+// which is the first of [Trust.Keys] that has one; nil if none was asked for.
+func (m *Module) SignedBy() ed25519.PublicKey { return bytes.Clone(m.signer) }
 
 // Size returns the length of the bytes.
 func (m *Module) Size() int { return len(m.data) }

@@ -9,8 +9,8 @@ import (
 	"github.com/sandpool/sandpool/serialize"
 )
 
-const inspectHelp = `Inspect shows what is in a module: its digest, size and memory, what it imports and
-exports, and whether workers can run its functions. It then asks the module for
+const inspectHelp = `Inspect shows what is in a module: its digest, size and memory, with --trust who
+signed it, what it imports and exports, and whether workers can run its functions. It then asks the module for
 the functions it registers, by one call in a worker, which also shows how calls get
 their instances and why not by the start method asked for; --no-run leaves that out, and
 nothing of the module is executed.
@@ -22,14 +22,16 @@ says of itself, its functions and their types, is for it to answer for.
 
 const inspectExamples = `  sandpool inspect wordcount.wasm
   sandpool inspect --json wordcount.wasm | jq -r '.functions[].name'
-  sandpool inspect --no-run untrusted.wasm`
+  sandpool inspect --no-run untrusted.wasm
+  sandpool inspect --trust release.key.pub wordcount.wasm`
 
 // A report is what inspect knows of a module. It is what --json prints: members
 // are added, never renamed.
 type report struct {
 	Module   string    `json:"module"`
-	Digest   string    `json:"digest"` // as --digest takes it
-	Size     int       `json:"size"`   // bytes
+	Digest   string    `json:"digest"`             // as --digest takes it
+	Size     int       `json:"size"`               // bytes
+	SignedBy string    `json:"signedBy,omitempty"` // the key of --trust that has signed it
 	CodeSize int       `json:"codeSize"`
 	Memory   *memory   `json:"memory"`   // null for none
 	Features []string  `json:"features"` // needed beyond WebAssembly 2.0
@@ -158,6 +160,9 @@ func newReport(m *serialize.Module) *report {
 		Runnable: true,
 		Imports:  symbols(s.Imports),
 		Exports:  symbols(s.Exports),
+	}
+	if key := m.SignedBy(); key != nil {
+		r.SignedBy = publicText(key)
 	}
 	if s.Memory != nil {
 		r.Memory = &memory{MinPages: s.Memory.Min}

@@ -18,6 +18,9 @@ func (r *report) text() []byte {
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	row(w, "", "module", r.Module)
 	row(w, "", "digest", r.Digest)
+	if r.SignedBy != "" {
+		row(w, "", "signed", "by "+r.SignedBy)
+	}
 	row(w, "", "size", sizeText(r.Size)+", of which code "+sizeText(r.CodeSize))
 	row(w, "", "memory", r.Memory.text())
 	row(w, "", "features", cmp.Or(strings.Join(r.Features, ", "), "none beyond WebAssembly 2.0"))

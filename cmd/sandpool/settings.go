@@ -2,9 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
-	"fmt"
-	"io/fs"
 	"log/slog"
 	"regexp"
 	"strconv"
@@ -27,8 +26,11 @@ type settings struct {
 	method   method
 	quiet    bool
 	timeout  time.Duration
+	trust    []string // public key files
 	verbose  bool
 	workers  int // of run only
+
+	trusted []ed25519.PublicKey // of the files in trust; nil for no --trust
 }
 
 // add gives the command the flags and what their values are to begin with.
@@ -40,6 +42,7 @@ func (g *settings) add(cmd *cobra.Command) {
 	f.Var(&g.memory, "memory", "most linear memory of a call, such as 64MiB; 0 for what the format allows")
 	f.Var(&g.method, "start-method", "how a call gets its instance: "+methodNames()+", or loky's name for one (default "+defaultMethod()+"; the variable "+startmethod.Variable+" has another)")
 	f.Var(&g.digest, "digest", "refuse a module whose digest is another, in the form sha256:…")
+	f.StringArrayVar(&g.trust, "trust", nil, "refuse a module without a signature, in MODULE.sig, of a key in this public key `file`; may be given several times")
 	f.StringVar(&g.cacheDir, "cache-dir", "", "private `directory` that keeps compiled modules, or none (default: sandpool in the user's cache)")
 	f.Var(&g.level, "log", "least level of guest logs to show: debug, info, warn, error or off; what guests print counts as info")
 	f.BoolVarP(&g.quiet, "quiet", "q", false, "show nothing that guests log or print, as --log=off")
@@ -51,18 +54,18 @@ func (g *settings) load(path string) (*serialize.Module, error) {
 	if err := g.check(); err != nil {
 		return nil, err
 	}
-	var m *serialize.Module
-	var err error
-	if g.digest == "" {
-		m, err = serialize.LoadModule(path)
-	} else {
-		m, err = serialize.LoadPinned(path, string(g.digest))
+	for _, file := range g.trust {
+		keys, err := readPublicKeys("--trust", file)
+		if err != nil {
+			return nil, err
+		}
+		g.trusted = append(g.trusted, keys...)
 	}
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		// The file system's error already names the path and what went wrong.
-		return nil, &statusError{statusModule, fmt.Errorf("module: %w", e)}
+	m, err := serialize.Trust{Digest: string(g.digest), Keys: g.trusted}.Load(path)
+	if err != nil {
+		return nil, loadError(err)
 	}
-	return m, err
+	return m, nil
 }
 
 // check reports values that flags cannot tell by themselves.
@@ -82,6 +85,7 @@ func (g *settings) executorWith(s *streams, host *executor.HostModule) (*executo
 	o := &executor.Options{
 		CacheDir:    g.cacheDir,
 		StartMethod: startmethod.Method(g.method),
+		TrustedKeys: g.trusted,
 		Workers:     g.workers,
 		Host:        host,
 		Limits:      executor.Limits{Wall: g.timeout, Memory: int64(g.memory), Input: maxInput},
