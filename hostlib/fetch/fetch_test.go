@@ -98,7 +98,7 @@ func TestFetch_addresses(t *testing.T) {
 	var asked atomic.Int32
 	port := serve(t, func(http.ResponseWriter, *http.Request) { asked.Add(1) })
 	n := &names{answers: map[string][][]netip.Addr{}}
-	p := fetch.Policy{Resolver: n.resolver(t)}
+	var p fetch.Policy
 	for i, a := range []string{"127.0.0.1", "127.0.0.2", "10.0.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "::1", "fe80::1", "fd00::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::"} {
 		name := fmt.Sprintf("h%d.test", i)
 		n.answers[name+"."] = [][]netip.Addr{addrs(a)}
@@ -107,6 +107,7 @@ func TestFetch_addresses(t *testing.T) {
 	for _, a := range []string{"127.0.0.1", "[::1]", "0.0.0.0", "[::]", "[::ffff:127.0.0.1]"} {
 		p.Hosts = append(p.Hosts, fetch.Host{Name: a + ":" + port, HTTP: true})
 	}
+	p.Resolver = n.resolver(t)
 	f := newFetcher(t, p)
 	for _, h := range p.Hosts {
 		_, err := get(t, f, "http://"+h.Name+"/")
