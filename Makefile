@@ -14,6 +14,8 @@ FUZZTIME         ?= 30s
 DURATION         ?= 0s
 CALLS            ?= 100000
 SEED             ?= 0
+# Of hostile: how many damaged modules.
+N                ?= 10000
 # The tests of docs/differences-from-loky.md, and how often parity runs them.
 PARITY           := ^Test(S|W|E|F|D|K|R|G|O|B|C|P|X|T)[0-9]+_
 PARITY_PACKAGES  := ./internal/e2e/parity ./executor ./internal/cpus
@@ -116,17 +118,23 @@ chaos: ## everything at once to an executor: CALLS calls, for DURATION (SEED rep
 leak: deps ## the leak matrix: what a call leaves behind for the next, by start method and guest
 	go test -count=1 -v -timeout=60m ./internal/e2e/leak -args -leak.full
 
+.PHONY: hostile
+hostile: ## hostile modules beside a good neighbour: the whole corpus, cuts, and N damaged ones (SEED repeats the choices)
+	@go test -count=1 -v -timeout=60m ./internal/e2e/hostile -args -hostile.full -hostile.mutations=$(N) -hostile.seed=$(SEED) 2>&1 | \
+		awk '/^ok /{ok = 1} /^(=== | *--- (PASS|SKIP): .*\/)/{next} {print} END{exit !ok}'
+
 .PHONY: bench-start
 bench-start: ## compare the start methods with each other and with wazero by itself (ARGS: flags of BenchmarkStart)
 	go test -run '^$$' -bench '^BenchmarkStart$$' -benchtime=1x -timeout=10m ./wasmworker -args -start.json=$(BUILD)/bench/start.json $(ARGS)
 
 .PHONY: nightly
-nightly: ## the long forms: fuzzing ten minutes a target, all tests ten times under the race detector, parity, chaos, leak and the benchmark of the start methods
+nightly: ## the long forms: fuzzing ten minutes a target, all tests ten times under the race detector, parity, chaos, leak, hostile and the benchmark of the start methods
 	$(MAKE) fuzz FUZZTIME=10m
 	$(call each,go test -race -count=10 -timeout=120m ./...)
 	$(MAKE) parity COUNT=10
 	$(MAKE) chaos DURATION=10m
 	$(MAKE) leak
+	$(MAKE) hostile
 	$(MAKE) bench-start
 
 # The packages by what is looked for: a C compiler for the race detector, and clang

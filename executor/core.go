@@ -40,6 +40,7 @@ type core struct {
 	turns       chan struct{}          // and for each that may capture
 	imageAge    time.Duration          // after which an image is captured anew
 	maxImages   int                    // that are kept of all modules
+	maxCode     int64                  // bytes of modules and code that a worker holds
 	captureTime time.Duration          // that a capture may take; 0 for what captureTimeout says
 	numbers     atomic.Uint64          // counts snapshots
 
@@ -85,6 +86,7 @@ func newCore(o Options, id uint64, setup setup) *core {
 		setup:     setup,
 		imageAge:  maxImageAge,
 		maxImages: maxImages,
+		maxCode:   maxWorkerCode,
 		log:       o.Logger,
 		launcher:  proc.NewLauncher(),
 		compiles:  make(chan struct{}, max(1, o.Workers/2)),

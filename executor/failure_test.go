@@ -374,6 +374,7 @@ func TestHostileWorker(t *testing.T) {
 		"wrongcall":  "answers call 2, it was given 1",
 		"oversize":   "RESULT frame of 2097152 bytes exceeds 1048576",
 		"badfailure": "decode",
+		"badlimit":   `unknown limit "patience\x1b[31m"`,
 		"hostcall":   "host function 77, which does not exist",
 		"logflood":   "beyond the limit",
 	} {

@@ -29,7 +29,15 @@ var roles = map[string]func(){
 	},
 	"oversize":   func() { takeover(func(w *wire.Writer, h wire.Header) { w.Write(result(h.ID), make([]byte, 2<<20)) }) },
 	"badfailure": func() { takeover(func(w *wire.Writer, h wire.Header) { w.Write(fail(h.ID), []byte("not cbor")) }) },
-	"hostcall":   func() { takeover(func(w *wire.Writer, h wire.Header) { w.Write(hostCall(h.ID, 77), nil) }) },
+	"badlimit": func() {
+		takeover(func(w *wire.Writer, h wire.Header) {
+			b, _ := wire.Marshal(wire.Failure{Limit: "patience\x1b[31m"}) // which is constant
+			head := fail(h.ID)
+			head.Code = wire.KindLimit
+			w.Write(head, b)
+		})
+	},
+	"hostcall": func() { takeover(func(w *wire.Writer, h wire.Header) { w.Write(hostCall(h.ID, 77), nil) }) },
 	"leaks": func() {
 		takeover(func(w *wire.Writer, h wire.Header) {
 			kept = append(kept, bytes.Repeat([]byte{1}, 8<<20))

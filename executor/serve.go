@@ -263,6 +263,9 @@ func (w *worker) failure(h wire.Header, cl *call) error {
 		}
 	case wire.KindLimit:
 		err = limitError(f)
+		if _, ok := errors.AsType[*LimitError](err); !ok {
+			return err // no worker of ours has that limit
+		}
 	case wire.KindModule:
 		err = moduleError(f, cl.target.module)
 	default:

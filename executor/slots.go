@@ -15,6 +15,10 @@ const (
 	maxWorkerModules = 16
 	maxWorkerSlots   = 256
 	maxWorkerImages  = 32 // classes of them: one that the executor has dropped lives on in its workers
+
+	// maxWorkerCode bounds the modules and their compiled code, in bytes. One that is
+	// larger by itself is held alone.
+	maxWorkerCode = 256 << 20
 )
 
 // A slotTable is what a worker's process has loaded. It belongs to the worker's
@@ -47,6 +51,7 @@ type boundSlot struct {
 	number uint32
 	used   uint64
 	image  uint64 // number of the snapshot that came with it; 0 for none
+	code   int64  // bytes of its module and of the compiled code
 }
 
 // slotKeyOf returns what a call's slot is bound to.
@@ -94,7 +99,8 @@ func (w *worker) bind(cl *call) (uint32, error) {
 	w.arm(cl, loadTimeout, func(time.Duration) error {
 		return &StartError{Stage: "load", Err: fmt.Errorf("takes more than %v", loadTimeout)}
 	})
-	if err := w.makeRoom(key); err != nil {
+	code := codeSize(cl, key)
+	if err := w.makeRoom(key, code); err != nil {
 		return 0, err
 	}
 	number := s.next
@@ -106,7 +112,7 @@ func (w *worker) bind(cl *call) (uint32, error) {
 	if s.slots == nil {
 		s.slots = make(map[slotKey]*boundSlot)
 	}
-	s.slots[key] = &boundSlot{number: number, used: s.clock, image: image}
+	s.slots[key] = &boundSlot{number: number, used: s.clock, image: image, code: code}
 	if err := w.dropModules(key, w.noteModules()); err != nil {
 		return 0, err
 	}
@@ -230,19 +236,26 @@ func (s *slotTable) any(is func(slotKey, *boundSlot) bool) bool {
 	return false
 }
 
-// makeRoom unloads what was not used for longest until key fits.
-func (w *worker) makeRoom(key slotKey) error {
-	s := &w.slots
-	if held := s.any(func(k slotKey, _ *boundSlot) bool { return k.digest == key.digest }); !held && s.modules() >= maxWorkerModules {
-		oldest := s.oldest()
-		for k := range s.slots {
-			if k.digest == oldest.digest {
-				if err := w.unload(k); err != nil {
-					return err
-				}
-			}
-		}
+// codeSize is how many bytes a process holds of a call's module.
+func codeSize(cl *call, key slotKey) int64 {
+	m := cl.module
+	if key.method == startmethod.Fresh {
+		return int64(m.source.Size()) // what it is compiled to lives as long as the call
 	}
+	size := m.program.bytes.Size()
+	if m.entry != nil {
+		size += m.entry.Size()
+	}
+	return size
+}
+
+// makeRoom unloads what was not used for longest until key, whose module takes code
+// bytes, fits.
+func (w *worker) makeRoom(key slotKey, code int64) error {
+	if err := w.makeRoomForModule(key, code); err != nil {
+		return err
+	}
+	s := &w.slots
 	if key.class != 0 && !s.any(func(k slotKey, _ *boundSlot) bool { return k.class == key.class }) && s.classes() >= maxWorkerImages {
 		oldest := s.oldestOf(slotKey.restores)
 		for k := range s.slots {
@@ -271,6 +284,29 @@ func (w *worker) dropModules(bound slotKey, dropped map[[sha256.Size]byte]struct
 	return nil
 }
 
+// makeRoomForModule unloads modules, if key has another one, until there are few enough.
+func (w *worker) makeRoomForModule(key slotKey, code int64) error {
+	s := &w.slots
+	if s.any(func(k slotKey, _ *boundSlot) bool { return k.digest == key.digest && k.code == key.code }) {
+		return nil
+	}
+	for {
+		modules, held := s.modules()
+		known := s.any(func(k slotKey, _ *boundSlot) bool { return k.digest == key.digest })
+		if modules == 0 || (known || modules < maxWorkerModules) && held+code <= w.core.maxCode {
+			return nil
+		}
+		oldest := s.oldest()
+		for k := range s.slots {
+			if k.digest == oldest.digest {
+				if err := w.unload(k); err != nil {
+					return err
+				}
+			}
+		}
+	}
+}
+
 // dropImages unloads what is bound to an earlier snapshot of the same class.
 func (w *worker) dropImages(key slotKey) error {
 	for k := range w.slots.slots {
@@ -289,12 +325,20 @@ func (w *worker) unload(key slotKey) error {
 	return w.conn.w.Write(wire.Header{Type: wire.TypeUnload, Slot: number}, nil)
 }
 
-func (s *slotTable) modules() int {
+// modules counts those that the process has, and their bytes.
+func (s *slotTable) modules() (n int, code int64) {
+	type held struct{ digest, code [sha256.Size]byte }
+	sizes := make(map[held]int64, maxWorkerModules)
 	digests := make(map[[sha256.Size]byte]bool, maxWorkerModules)
-	for k := range s.slots {
+	for k, b := range s.slots {
 		digests[k.digest] = true
+		at := held{k.digest, k.code}
+		sizes[at] = max(sizes[at], b.code)
 	}
-	return len(digests)
+	for _, size := range sizes {
+		code += size
+	}
+	return len(digests), code
 }
 
 // classes counts those of images that the process has, or could have.
