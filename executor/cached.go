@@ -10,7 +10,7 @@ func (c *core) remember(cl *call) {
 	parts := resultKeyParts{
 		Digest: t.module.Sum(), Function: t.name, Codecs: t.codecs, Method: string(t.method), Memory: t.limits.Memory,
 		Grants: t.hostNames(), Seed: t.seed, Init: init.name, InitCodec: init.codec, InitInput: init.input,
-		Env: c.opts.Env, Input: cl.input,
+		Env: c.opts.Env, Input: cl.input, World: t.world.texts(), Flags: uint32(cl.flags),
 	}
 	if c.isolates() {
 		parts.Domain = t.tenant

@@ -55,7 +55,8 @@ type call struct {
 	core      *core
 	target    target
 	input     []byte
-	size      int // of input
+	size      int    // of input
+	flags     uint16 // of its CALL
 	kind      callKind
 	submitted time.Time
 	done      chan struct{}

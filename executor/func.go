@@ -56,6 +56,20 @@ type Grants struct {
 	// call fresh ones of the system's. Never seed what has to be a secret. Calls of each
 	// seed have an image of their own, so that a new seed at every call is slow.
 	Seed uint64
+	// Args are the guest's arguments, its own name first. At most 1000, and 64 KiB. They
+	// hold when an instance is initialised, too, which is when Go guests read them, so
+	// that calls with other Args, Env or Clock have an image of their own, as those
+	// with another Seed have.
+	Args []string
+	// Env is the guest's environment, each entry "KEY=value"; where a key comes twice the
+	// last counts, and the guest finds the entries sorted. At most 1000, and 64 KiB.
+	Env []string
+	// Stdin is what the call reads from standard input. It is sent along with the input,
+	// counts against Limits.Input and must not be changed any more. Initialisation, whose
+	// instance may be other calls' as well, finds standard input at its end.
+	Stdin []byte
+	// Clock is how the guest sees the time.
+	Clock Clock
 }
 
 // A target is a Func without its types, resolved and checked: what a worker binds
@@ -68,6 +82,7 @@ type target struct {
 	codecs uint32 // as guest/ABI.md has them
 	seed   uint64 // of random numbers; 0 for the system's
 	host   string // names of the host functions granted, sorted, joined by hostSeparator
+	world  world
 
 	tenant     string
 	priority   int
@@ -114,6 +129,9 @@ func (f Func[In, Out]) resolve(o *Options) (target, error) {
 		return t, err
 	}
 	t.host = host
+	if t.world, err = f.Grants.resolveWorld(); err != nil {
+		return t, err
+	}
 	return t, t.check(o)
 }
 

@@ -130,11 +130,13 @@ type resultKeyParts struct {
 	InitCodec uint32
 	InitInput []byte
 	Env       []string
-	Input     []byte // encoded
+	World     []string // what the guest finds besides its input
+	Flags     uint32   // of the CALL, which say what Input is
+	Input     []byte   // encoded
 }
 
 // resultKeyVersion begins what is hashed; it changes with the encoding.
-const resultKeyVersion = "sandpool result 2"
+const resultKeyVersion = "sandpool result 3"
 
 // key returns the SHA-256 hash of an encoding that no two different parts share:
 // the fields in a fixed order, numbers and the digest in fixed sizes, every text
@@ -155,6 +157,8 @@ func (p resultKeyParts) key() resultKey {
 	b = binary.LittleEndian.AppendUint32(b, p.InitCodec)
 	b = appendText(b, p.InitInput)
 	b = appendTexts(b, p.Env)
+	b = appendTexts(b, p.World)
+	b = binary.LittleEndian.AppendUint32(b, p.Flags)
 	b = binary.LittleEndian.AppendUint64(b, uint64(len(p.Input)))
 
 	h := sha256.New()

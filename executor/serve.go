@@ -108,6 +108,7 @@ func (w *worker) frameOf(cl *call) callFrame {
 	h := wire.Header{
 		Type: wire.TypeCall, ID: cl.seq, Slot: w.slot, Code: cl.target.codecs, Time: int64(cl.target.limits.Wall),
 	}
+	h.Flags = cl.flags
 	if cl.kind == callDescribe {
 		h.Flags |= wire.FlagDescribe
 	}

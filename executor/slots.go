@@ -36,6 +36,7 @@ type slotKey struct {
 	log    int64
 	host   string
 	seed   uint64
+	world  world
 	class  uint64 // of images; 0 for methods without
 	image  uint64 // number of the snapshot; 0 for a warm instance, which outlives it
 }
@@ -52,6 +53,7 @@ func slotKeyOf(cl *call) slotKey {
 	key := slotKey{
 		digest: t.module.Sum(), code: t.module.Sum(), name: t.name, method: cl.start.method,
 		memory: t.limits.Memory, output: t.limits.Output, log: t.limits.Log, host: t.host, seed: t.seed,
+		world: t.world,
 	}
 	switch {
 	case cl.kind == callPreload && key.method != startmethod.Fresh:
@@ -148,6 +150,7 @@ func loadOf(t target, init initializer) wire.Load {
 	return wire.Load{
 		Memory: uint64(t.limits.Memory), Output: uint64(t.limits.Output), LogBytes: uint64(t.limits.Log),
 		Host: t.hostNames(), Seed: t.seed, Init: init.name, InitInput: init.input, InitCodec: init.codec,
+		Args: splitTexts(t.world.args), Env: splitTexts(t.world.env), Clock: t.world.clock(),
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/sandpool/sandpool/internal/guestabi"
+	"github.com/sandpool/sandpool/internal/wire"
 	"github.com/sandpool/sandpool/serialize"
 )
 
@@ -49,7 +50,15 @@ func (f Func[In, Out]) request(ctx context.Context, e *Executor, in In) *call {
 	if err != nil {
 		return failed(err)
 	}
+	var flags uint16
+	if stdin := f.Grants.Stdin; len(stdin) > 0 {
+		if input, err = withStdin(stdin, input, t.limits); err != nil {
+			return failed(err)
+		}
+		flags = wire.FlagStdin
+	}
 	cl := newCall(t, input)
+	cl.flags = flags
 	if err := cl.nest(ctx, e.core); err != nil {
 		return failed(err)
 	}

@@ -29,6 +29,7 @@ type instance struct {
 	ready    bool               // it has been initialised
 	woken    bool               // nothing has put it back since its guest last ran
 	streams  wasi.State         // what its guest has done to its standard streams
+	elapsed  uint64             // by how much it has moved a fixed clock
 	invoke   api.Function
 	restored api.Function // the guest's hook; nil if it has none
 	params   []uint64     // of the call, reused
@@ -136,8 +137,8 @@ func (s *server) clone(inst *instance, img *image, c *call) *failure {
 		return internalFailure(fmt.Errorf("image %d: %w", img.number, err))
 	}
 	inst.reseed(c.slot)
-	inst.streams, inst.ready = img.streams, true
-	c.system.State = inst.streams
+	inst.streams, inst.elapsed, inst.ready = img.streams, img.elapsed, true
+	c.system.State, c.system.Elapsed = inst.streams, inst.elapsed
 	return nil
 }
 
@@ -148,7 +149,7 @@ func (i *instance) restore(sl *slot) bool {
 		return false
 	}
 	i.reseed(sl)
-	i.streams, i.woken = sl.image.streams, false
+	i.streams, i.elapsed, i.woken = sl.image.streams, sl.image.elapsed, false
 	return true
 }
 

@@ -45,7 +45,7 @@ func pollOneoff(s *System, m memory, p []uint64) errno {
 		first = min(first, due)
 	}
 	if first > 0 {
-		s.Sleep(first)
+		s.wait(first)
 	}
 	// Clocks are not read again: those due at the same time are reported together
 	// and the first one always is, however exact Sleep may be.

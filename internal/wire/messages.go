@@ -56,6 +56,16 @@ type Load struct {
 	Image     *Image   `cbor:"image,omitempty"`     // what instances start as; nil when they are initialised one by one
 	ImageSent bool     `cbor:"imagesent,omitempty"` // the image's bytes come along
 	Seed      uint64   `cbor:"seed,omitempty"`      // of the guest's random numbers; 0 for the system's
+	Args      []string `cbor:"args,omitempty"`      // arguments of the guest, its name first
+	Env       []string `cbor:"env,omitempty"`       // environment of the guest, each entry "KEY=value"
+	Clock     *Clock   `cbor:"clock,omitempty"`     // how the guest sees the time; nil for as it is
+}
+
+// A Clock is how a guest sees the time.
+type Clock struct {
+	Fixed      bool   `cbor:"fixed,omitempty"`
+	Start      uint64 `cbor:"start,omitempty"`      // the time of every reading when it is fixed, in nanoseconds since 1970
+	Resolution uint64 `cbor:"resolution,omitempty"` // nanoseconds that readings are rounded to; 0 for none
 }
 
 // A Layout says what the host has done to a module so that its instances can be
@@ -74,6 +84,7 @@ type Image struct {
 	Globals []uint64 `cbor:"globals,omitempty"`
 	Random  []uint32 `cbor:"random,omitempty"`  // where generators of random numbers lie that are to be seeded anew
 	Streams uint32   `cbor:"streams,omitempty"` // what the guest has done to its standard streams
+	Elapsed uint64   `cbor:"elapsed,omitempty"` // by how much it has moved a fixed clock, in nanoseconds
 }
 
 // Capture is the payload of a CAPTURE frame. On systems without descriptors the
