@@ -107,6 +107,7 @@ type callKind int
 const (
 	callFunction callKind = iota // the function's result
 	callDescribe                 // the module's description
+	callCommand                  // a command's result
 	callPreload                  // nothing: only to load the module; internal
 )
 

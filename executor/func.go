@@ -43,6 +43,8 @@ type Func[In, Out any] struct {
 	// tenants, however many calls each has queued, and Options.IsolateTenants keeps
 	// their processes apart. Empty is a tenant like others. At most 256 bytes.
 	Tenant string
+
+	command bool // made by Command
 }
 
 // Grants are what a call may use of the host. The zero value grants nothing.
@@ -75,14 +77,15 @@ type Grants struct {
 // A target is a Func without its types, resolved and checked: what a worker binds
 // to a slot. It is comparable.
 type target struct {
-	module *serialize.Module
-	name   string
-	method startmethod.Method
-	limits Limits
-	codecs uint32 // as guest/ABI.md has them
-	seed   uint64 // of random numbers; 0 for the system's
-	host   string // names of the host functions granted, sorted, joined by hostSeparator
-	world  world
+	module  *serialize.Module
+	name    string
+	method  startmethod.Method
+	limits  Limits
+	codecs  uint32 // as guest/ABI.md has them
+	seed    uint64 // of random numbers; 0 for the system's
+	host    string // names of the host functions granted, sorted, joined by hostSeparator
+	world   world
+	command bool // a WASI command, whose name is guestabi.ExportStart
 
 	tenant     string
 	priority   int
@@ -107,7 +110,7 @@ func (f Func[In, Out]) resolve(o *Options) (target, error) {
 		name:   f.Name,
 		limits: f.Limits.withDefaults(o.Limits),
 		codecs: codecNumber[In]() | codecNumber[Out]()<<8,
-		seed:   f.Grants.Seed,
+		seed:   f.Grants.Seed, command: f.command,
 		tenant: f.Tenant, priority: f.Priority, idempotent: f.Idempotent,
 	}
 	if f.Module == nil {
@@ -129,6 +132,12 @@ func (f Func[In, Out]) resolve(o *Options) (target, error) {
 		return t, err
 	}
 	t.host = host
+	if f.command {
+		t.name = guestabi.ExportStart
+		if err := f.Grants.checkCommand(); err != nil {
+			return t, err
+		}
+	}
 	if t.world, err = f.Grants.resolveWorld(); err != nil {
 		return t, err
 	}
@@ -161,7 +170,11 @@ func (t target) check(o *Options) error {
 	if err := t.limits.check(o.Limits); err != nil {
 		return err
 	}
-	if err := t.module.Check(); err != nil {
+	check := t.module.Check
+	if t.command {
+		check = t.module.CheckCommand
+	}
+	if err := check(); err != nil {
 		return err
 	}
 	if needs := clamp(t.module.InitialMemory()); needs > t.limits.Memory {

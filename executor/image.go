@@ -106,6 +106,11 @@ func (c *core) methodLocked(cl *call) bool {
 	if cl.start.method != startmethod.Snapshot && cl.start.method != startmethod.Warm {
 		return true
 	}
+	if reason := cl.target.onceOnly(); reason != "" {
+		cl.start = start{method: startmethod.Precompiled}
+		cl.usage.StartMethod, cl.usage.Fallback = cl.start.method, reason
+		return true
+	}
 	unfit := m.program.layout == nil
 	if unfit && cl.start.method == startmethod.Snapshot { // there is nothing to note, or to push others out for
 		cl.fallBackLocked(m.program.unfit)

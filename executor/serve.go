@@ -243,6 +243,9 @@ func (cl *call) maxResult() uint32 {
 	if cl.kind == callDescribe {
 		return wire.MaxDescription
 	}
+	if cl.kind == callCommand {
+		return uint32(cl.target.limits.Output) + commandOverhead
+	}
 	return uint32(cl.target.limits.Output)
 }
 

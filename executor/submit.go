@@ -46,19 +46,14 @@ func (f Func[In, Out]) request(ctx context.Context, e *Executor, in In) *call {
 	if err != nil {
 		return failed(err)
 	}
-	input, err := encode(in, t.limits)
+	input, flags, err := f.payload(in, t.limits)
 	if err != nil {
 		return failed(err)
 	}
-	var flags uint16
-	if stdin := f.Grants.Stdin; len(stdin) > 0 {
-		if input, err = withStdin(stdin, input, t.limits); err != nil {
-			return failed(err)
-		}
-		flags = wire.FlagStdin
-	}
 	cl := newCall(t, input)
-	cl.flags = flags
+	if cl.flags = flags; t.command {
+		cl.kind = callCommand
+	}
 	if err := cl.nest(ctx, e.core); err != nil {
 		return failed(err)
 	}
@@ -66,6 +61,19 @@ func (f Func[In, Out]) request(ctx context.Context, e *Executor, in In) *call {
 		e.core.remember(cl)
 	}
 	return cl
+}
+
+// payload returns the payload of the call's CALL and its flags.
+func (f *Func[In, Out]) payload(in In, l Limits) (input []byte, flags uint16, err error) {
+	if command, ok := any(in).(CommandInput); ok && f.command {
+		input, err = command.payload(l)
+		return input, wire.FlagCommand | wire.FlagStdin, err
+	}
+	if input, err = encode(in, l); err != nil || len(f.Grants.Stdin) == 0 {
+		return input, 0, err
+	}
+	input, err = withStdin(f.Grants.Stdin, input, l)
+	return input, wire.FlagStdin, err
 }
 
 // encode returns in's bytes, within the limit.

@@ -28,6 +28,7 @@ type Module struct {
 	data   []byte
 	info   *wasmbin.Module
 	unfit  error // what Check reports
+	other  error // what CheckCommand reports
 }
 
 // LoadModule reads a module from a file and scans it. The error is a
@@ -110,7 +111,7 @@ func newModule(name string, data []byte) (*Module, error) {
 		return nil, scanError(name, err)
 	}
 	m := &Module{name: name, digest: sha256.Sum256(data), data: data, info: info}
-	m.unfit = checkGuest(name, info)
+	m.unfit, m.other = checkGuest(name, info), checkCommand(name, info)
 	return m, nil
 }
 
@@ -165,6 +166,10 @@ func (m *Module) InitialMemory() uint64 {
 // [*ModuleError]: an import that workers do not offer, or exports of the guest
 // interface that are missing. It runs nothing. Submit calls it.
 func (m *Module) Check() error { return m.unfit }
+
+// CheckCommand reports why no worker can run the module as a WASI command, as a
+// [*ModuleError]. It runs nothing.
+func (m *Module) CheckCommand() error { return m.other }
 
 // CheckSnapshot reports why instances of the module cannot be brought back into an
 // earlier state, so that calls which ask for startmethod.Snapshot run precompiled;

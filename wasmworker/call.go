@@ -36,7 +36,8 @@ type call struct {
 	stdout    *lines
 	stderr    *lines
 	system    wasi.System
-	stdin     []byte // the guest's, once it is initialised
+	stdin     []byte   // the guest's, once it is initialised
+	pipes     *[2]pipe // standard output and error of a command; nil for functions
 
 	initializing bool          // the initializer runs, or has failed
 	deaf         bool          // nothing that the guest says or asks for reaches the host
@@ -56,7 +57,9 @@ func (s *server) serveCall(h wire.Header, input []byte) error {
 		return err
 	}
 	c := s.newCall(h.ID, sl, input)
-	c.stdin = stdin
+	if err := s.dress(c, h, stdin); err != nil {
+		return err
+	}
 	s.call = c
 	inst := s.take(sl)
 	reused := inst != nil
@@ -107,6 +110,10 @@ func (s *server) tidy(small bool) {
 	c := &s.one
 	left := uint64(len(c.input)) + c.output.size + 2*(c.slot.LogBytes-c.logLeft)
 	left += uint64(len(c.stdin))
+	if c.pipes != nil {
+		left += c.pipes[0].data.size + c.pipes[1].data.size
+		c.output.parts, c.system, c.pipes = nil, wasi.System{}, nil
+	}
 	c.input, c.stdin, c.system.Stdin = nil, nil, nil
 	c.output.reset()
 	if small {
@@ -216,6 +223,9 @@ func (c *call) guard(run func() *failure) (f *failure) {
 
 // runIn runs the call in an instance.
 func (s *server) runIn(inst *instance, h wire.Header, c *call) *failure {
+	if c.pipes != nil {
+		return s.runCommand(inst, c)
+	}
 	m := c.slot.module
 	describing := h.Flags&wire.FlagDescribe != 0
 	if describing || m.index == nil {

@@ -87,6 +87,10 @@ const FlagDescribe uint16 = 1
 // in 4 bytes, little-endian, and its bytes. The input follows.
 const FlagStdin uint16 = 2
 
+// FlagCommand on a CALL runs the module as a WASI command: the input is a [Command],
+// the output a [CommandResult].
+const FlagCommand uint16 = 4
+
 // Sizes that both sides keep to, in bytes.
 const (
 	MaxControl     = 64 << 10         // a CBOR payload: HELLO, READY, LOADED

@@ -130,6 +130,19 @@ type Failure struct {
 	Init    bool   `cbor:"init,omitempty"`   // the initializer failed, the call did not begin
 }
 
+// A Command is the input of a CALL that runs one.
+type Command struct {
+	Args []string `cbor:"args,omitempty"` // its name first
+	Env  []string `cbor:"env,omitempty"`  // each entry "KEY=value"
+}
+
+// A CommandResult is the output of a CALL that runs a command.
+type CommandResult struct {
+	ExitCode uint32 `cbor:"ExitCode"`
+	Stderr   []byte `cbor:"Stderr"`
+	Stdout   []byte `cbor:"Stdout"`
+}
+
 // Kinds of failure, in [Header.Code] of a FAIL frame.
 const (
 	KindGuest    uint32 = 1 // the guest failed: error, panic, trap, exit

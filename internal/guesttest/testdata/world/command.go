@@ -18,7 +18,7 @@ func main() {
 		case "env":
 			fmt.Printf("%q\n", os.Environ())
 		case "cat":
-			n, err := io.Copy(os.Stdout, os.Stdin)
+			n, err := io.Copy(os.Stdout, io.MultiReader(strings.NewReader(atInit.Stdin), os.Stdin)) // init has read it
 			fmt.Fprintln(os.Stderr, n, err)
 		case "read":
 			b, err := os.ReadFile(rest)
