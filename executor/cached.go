@@ -3,7 +3,7 @@ package executor
 // remember looks a call of a Pure function up among the results that are kept, or
 // notes where its own is to be kept.
 func (c *core) remember(cl *call) {
-	if c.results == nil {
+	if c.results == nil || cl.target.world.dirs != "" {
 		return
 	}
 	t, init := &cl.target, &c.setup.init

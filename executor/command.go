@@ -73,6 +73,9 @@ func (t *target) onceOnly() string {
 	if t.command {
 		return "a command's instance ends with its run"
 	}
+	if t.world.dirs != "" {
+		return "files that a guest has opened cannot be put back"
+	}
 	return ""
 }
 

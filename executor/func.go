@@ -72,6 +72,12 @@ type Grants struct {
 	Stdin []byte
 	// Clock is how the guest sees the time.
 	Clock Clock
+	// Dirs are directories of the host that the guest may use, at most 16. A worker that
+	// has some serves no calls but those with the same Dirs: give calls few different
+	// ones. Their instances are not restored, so that Snapshot and Warm run them
+	// [startmethod.Precompiled], and what files a call has opened is closed at its end.
+	// Results of Pure functions with Dirs are not kept.
+	Dirs []Dir
 }
 
 // A target is a Func without its types, resolved and checked: what a worker binds

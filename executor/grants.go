@@ -44,6 +44,7 @@ type world struct {
 	fixed      bool
 	start      uint64 // nanoseconds since 1970, when fixed
 	resolution time.Duration
+	dirs       string // see joinDirs
 }
 
 // resolveWorld checks what the grants say of a guest's world.
@@ -52,6 +53,9 @@ func (g Grants) resolveWorld() (w world, err error) {
 		return w, err
 	}
 	if w.env, err = joinEnv("Func.Grants.Env", g.Env); err != nil {
+		return w, err
+	}
+	if w.dirs, err = joinDirs(g.Dirs); err != nil {
 		return w, err
 	}
 	return w, g.Clock.resolve(&w)
@@ -150,7 +154,7 @@ func (w *world) texts() []string {
 	if w.fixed {
 		fixed = strconv.FormatUint(w.start, 10)
 	}
-	return []string{w.args, w.env, fixed, w.resolution.String()}
+	return []string{w.args, w.env, fixed, w.resolution.String(), w.dirs}
 }
 
 // withStdin returns the payload of a CALL with standard input.

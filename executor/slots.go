@@ -151,6 +151,7 @@ func loadOf(t target, init initializer) wire.Load {
 		Memory: uint64(t.limits.Memory), Output: uint64(t.limits.Output), LogBytes: uint64(t.limits.Log),
 		Host: t.hostNames(), Seed: t.seed, Init: init.name, InitInput: init.input, InitCodec: init.codec,
 		Args: splitTexts(t.world.args), Env: splitTexts(t.world.env), Clock: t.world.clock(),
+		Dirs: t.world.dirs != "",
 	}
 }
 

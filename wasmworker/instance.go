@@ -11,6 +11,7 @@ import (
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/experimental"
+	"github.com/tetratelabs/wazero/sys"
 
 	"github.com/sandpool/sandpool/internal/guestabi"
 	"github.com/sandpool/sandpool/internal/snapshot"
@@ -30,6 +31,7 @@ type instance struct {
 	woken    bool               // nothing has put it back since its guest last ran
 	streams  wasi.State         // what its guest has done to its standard streams
 	elapsed  uint64             // by how much it has moved a fixed clock
+	files    *fileSession       // nil without directories
 	invoke   api.Function
 	restored api.Function // the guest's hook; nil if it has none
 	params   []uint64     // of the call, reused
@@ -57,6 +59,7 @@ func (i *instance) close() {
 	if i.runtime != nil {
 		_ = i.runtime.Close(ctx)
 	}
+	i.files.close()
 	i.memory.Free()
 }
 
@@ -74,7 +77,9 @@ func (s *server) instantiate(inst *instance, c *call) *failure {
 		}
 	}
 	ctx := experimental.WithMemoryAllocator(context.Background(), inst.memory)
-	mod, err := runtime.InstantiateModule(ctx, compiled, instanceConfig)
+	inst.files = s.newFiles(sl)
+	c.system.Files = inst.files.exactOf()
+	mod, err := runtime.InstantiateModule(ctx, compiled, inst.files.configOf(instanceConfig))
 	if err != nil {
 		return c.classify(err)
 	}
@@ -94,7 +99,8 @@ func (s *server) instantiate(inst *instance, c *call) *failure {
 var instanceConfig = wazero.NewModuleConfig().
 	WithName(""). // or they would collide
 	WithStartFunctions().
-	WithRandSource(rand.Reader) // not asked, but the engine's own is made for each instance: 10 µs and 5 KiB
+	WithWalltime(walltime, sys.ClockResolution(time.Microsecond)). // for the times of files
+	WithRandSource(rand.Reader)                                    // not asked, but the engine's own is made for each instance: 10 µs and 5 KiB
 
 // prepare looks up what a rewritten module exports for its restorer, and the hook.
 func (i *instance) prepare(sl *slot) *failure {

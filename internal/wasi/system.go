@@ -35,6 +35,10 @@ type System struct {
 	// Sleep returns after that many nanoseconds, which are more than 0.
 	Sleep func(ns int64)
 
+	// Files says that the guest has files besides its streams, which the functions
+	// given to Instantiate serve: it makes their error number exact. Nil means none.
+	Files func(errno uint32) uint32
+
 	// State is what the guest has changed.
 	State State
 

@@ -21,6 +21,16 @@ type Hello struct {
 	Data   uint64 `cbor:"data"`            // bytes of private memory the worker may add (RLIMIT_DATA)
 	Engine string `cbor:"engine"`          // the host's wazero version; another one refuses
 	Image  uint64 `cbor:"image,omitempty"` // bytes of an image that a template may write (RLIMIT_FSIZE)
+
+	Dirs     []Dir  `cbor:"dirs,omitempty"`     // directories that guests of this worker may be given
+	FileSize uint64 `cbor:"filesize,omitempty"` // bytes up to which they may write files there
+}
+
+// A Dir is a directory of the host that guests may use.
+type Dir struct {
+	Host     string `cbor:"host"`
+	Guest    string `cbor:"guest"` // path where they find it
+	Writable bool   `cbor:"writable,omitempty"`
 }
 
 // Ready is the payload of a READY frame.
@@ -29,6 +39,7 @@ type Ready struct {
 	InForce []string `cbor:"inforce"`           // sandbox mechanisms that are active, by name
 	Missing []string `cbor:"missing,omitempty"` // mechanisms that could not be put in force, "name: reason"
 	NoCache bool     `cbor:"nocache,omitempty"` // this build cannot take compiled entries from memory
+	NoDirs  string   `cbor:"nodirs,omitempty"`  // why there are no directories, though HELLO has some
 }
 
 // Load is the payload of a LOAD frame: it binds a slot to one function of one
@@ -59,6 +70,7 @@ type Load struct {
 	Args      []string `cbor:"args,omitempty"`      // arguments of the guest, its name first
 	Env       []string `cbor:"env,omitempty"`       // environment of the guest, each entry "KEY=value"
 	Clock     *Clock   `cbor:"clock,omitempty"`     // how the guest sees the time; nil for as it is
+	Dirs      bool     `cbor:"dirs,omitempty"`      // the guest gets the directories of HELLO
 }
 
 // A Clock is how a guest sees the time.
