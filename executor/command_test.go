@@ -38,7 +38,7 @@ func TestCommand(t *testing.T) {
 		stderr string // contained
 		code   int
 	}{
-		"nothing":    {},
+		"nothing":    {in: executor.CommandInput{Args: []string{"tool"}}},
 		"args":       {in: executor.CommandInput{Args: []string{"tool", "args", "args: \"ü"}}, stdout: "[\"tool\" \"args\" \"args: \\\"ü\"]\n[\"tool\" \"args\" \"args: \\\"ü\"]\n"},
 		"env":        {in: executor.CommandInput{Args: []string{"", "env"}, Env: []string{"B=2", "A=1", "B=3"}}, stdout: "[\"A=1\" \"B=3\"]\n"},
 		"no env":     {in: executor.CommandInput{Args: []string{"tool", "env"}}, stdout: "[]\n"},
