@@ -37,6 +37,9 @@ func checkCommand(name string, info *wasmbin.Module) error {
 	return checkRest(name, info)
 }
 
+// reasonCommand is why a command has no functions: nothing would have initialised them.
+const reasonCommand = "the module is a WASI command, which is run as one (executor.Command); functions are built as a reactor with the guest SDK (guest/ABI.md)"
+
 // checkImports reports an import that workers do not offer.
 func checkImports(name string, info *wasmbin.Module) error {
 	for _, im := range info.Imports {
@@ -51,6 +54,9 @@ func checkImports(name string, info *wasmbin.Module) error {
 func checkGuest(name string, info *wasmbin.Module) error {
 	if err := checkImports(name, info); err != nil {
 		return err
+	}
+	if isCommand(info) && isGuest(info) && info.Export(guestabi.ExportInit) == nil {
+		return &ModuleError{Kind: Invalid, Module: name, Name: guestabi.ExportStart, Reason: reasonCommand}
 	}
 	for _, export := range []string{guestabi.ExportDescribe, guestabi.ExportCall} {
 		if reason := refuseExport(info, export); reason != "" {
@@ -99,7 +105,7 @@ func refuseExport(info *wasmbin.Module, name string) string {
 	ex := info.Export(name)
 	switch {
 	case ex == nil && isCommand(info):
-		return "the module is a WASI command, which is run as one (executor.Command); functions are built as a reactor with the guest SDK (guest/ABI.md)"
+		return reasonCommand
 	case ex == nil:
 		return "the module does not follow the guest interface (guest/ABI.md)"
 	case ex.Kind != wasmbin.KindFunc || ex.Func == nil:

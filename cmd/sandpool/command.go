@@ -68,7 +68,7 @@ func (r *runner) runCommand(ctx context.Context, path string, args []string) err
 	if r.module, err = r.load(path); err != nil {
 		return err
 	}
-	if r.bare && r.module.Check() == nil {
+	if r.bare && r.module.CheckCommand() != nil && r.module.Check() == nil {
 		return usagef("sandpool run wants MODULE FUNC [INPUT...], got 1 argument (see sandpool run --help)")
 	}
 	stdin, err := r.stdin()

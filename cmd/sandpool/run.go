@@ -65,7 +65,7 @@ type runner struct {
 	text  bool
 	stats bool
 
-	bare  bool // nothing follows MODULE: it has to be a command
+	bare bool // nothing follows MODULE: it has to be a command
 
 	granted grants
 	grant   executor.Grants // what they say
