@@ -37,7 +37,7 @@ func checkCommand(name string, info *wasmbin.Module) error {
 	return checkRest(name, info)
 }
 
-// reasonCommand is why a command has no functions: nothing would have initialised them.
+// reasonCommand is why a command has no functions.
 const reasonCommand = "the module is a WASI command, which is run as one (executor.Command); functions are built as a reactor with the guest SDK (guest/ABI.md)"
 
 // checkImports reports an import that workers do not offer.
@@ -54,9 +54,6 @@ func checkImports(name string, info *wasmbin.Module) error {
 func checkGuest(name string, info *wasmbin.Module) error {
 	if err := checkImports(name, info); err != nil {
 		return err
-	}
-	if isCommand(info) && isGuest(info) && info.Export(guestabi.ExportInit) == nil {
-		return &ModuleError{Kind: Invalid, Module: name, Name: guestabi.ExportStart, Reason: reasonCommand}
 	}
 	for _, export := range []string{guestabi.ExportDescribe, guestabi.ExportCall} {
 		if reason := refuseExport(info, export); reason != "" {

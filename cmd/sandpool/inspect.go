@@ -162,11 +162,10 @@ func newReport(m *serialize.Module) *report {
 			r.Memory.MaxPages = &s.Memory.Max
 		}
 	}
-	if err := m.Check(); err != nil {
-		if r.Command = m.CheckCommand() == nil; !r.Command {
-			r.Runnable, r.Reason = false, err.Error()
-		}
-	} else if err := m.CheckSnapshot(); err != nil {
+	r.Command = m.CheckCommand() == nil
+	if err := m.Check(); err != nil && !r.Command {
+		r.Runnable, r.Reason = false, err.Error()
+	} else if err := m.CheckSnapshot(); err != nil && !r.Command {
 		r.Fallback = err.Error()
 	}
 	return r
