@@ -74,7 +74,7 @@ export PARITY_SUMMARY
 vet: ## vet every module, and the guest side as a guest
 	$(call each,go vet ./...)
 	GOOS=wasip1 GOARCH=wasm go vet ./guest ./guest/testdata/plain $(addprefix ./internal/guesttest/testdata/,fixture state heavy)
-	cd examples && GOOS=wasip1 GOARCH=wasm go vet ./wordcount/guest ./startmethods/guest
+	cd examples && GOOS=wasip1 GOARCH=wasm go vet ./wordcount/guest ./startmethods/guest ./command/guest
 
 .PHONY: cross
 cross: ## vet for macOS, Windows and arm64, and build without cgo

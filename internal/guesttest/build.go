@@ -63,6 +63,16 @@ func BuildCommand(tb testing.TB, name string) string {
 	return build(tb, guestSource{pkg: fixtures + name, command: true})
 }
 
+// BuildCommandDir is [BuildDir] for a guest that is a WASI command.
+func BuildCommandDir(tb testing.TB, dir string) string {
+	tb.Helper()
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return build(tb, guestSource{dir: abs, pkg: ".", command: true})
+}
+
 // Bytes returns the module that [Build] makes.
 func Bytes(tb testing.TB, name string) []byte {
 	tb.Helper()
