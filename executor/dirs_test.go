@@ -305,3 +305,36 @@ func TestDirs_refused(t *testing.T) {
 		require.Contains(t, oe.Reason, tc.reason)
 	}
 }
+
+// A directory that has gone when a worker is started for it fails the calls that want
+// it, and no others.
+func TestDirs_gone(t *testing.T) {
+	t.Parallel()
+	ex, h := newHolder(t, executor.Options{Workers: 1})
+	held := executor.Submit(t.Context(), ex, h.fn, nil)
+	h.begun(t)
+	dir := filepath.Join(t.TempDir(), "gone")
+	require.NoError(t, os.Mkdir(dir, 0o700))
+	fn := echoFunc(t)
+	other := executor.Submit(t.Context(), ex, fn, []byte("x"))
+	fn.Grants.Dirs = []executor.Dir{{Host: dir}}
+	var futures []*executor.Future[[]byte]
+	for range 3 {
+		futures = append(futures, executor.Submit(t.Context(), ex, fn, nil))
+	}
+	require.NoError(t, os.Remove(dir))
+	held.Cancel()
+	for _, f := range futures {
+		_, err := wait(t, f)
+		var se *executor.StartError
+		require.ErrorAs(t, err, &se)
+		require.Equal(t, "directories", se.Stage)
+		require.ErrorContains(t, err, "gone: no such file or directory")
+	}
+	out, err := wait(t, other)
+	require.NoError(t, err)
+	require.Equal(t, "x", string(out))
+	out, err = call(t, ex, echoFunc(t), []byte("y"))
+	require.NoError(t, err)
+	require.Equal(t, "y", string(out))
+}
