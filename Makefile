@@ -76,7 +76,7 @@ export PARITY_SUMMARY
 vet: ## vet every module, and the guest side as a guest
 	$(call each,go vet ./...)
 	GOOS=wasip1 GOARCH=wasm go vet ./guest ./guest/testdata/plain $(addprefix ./internal/guesttest/testdata/,fixture state heavy)
-	cd examples && GOOS=wasip1 GOARCH=wasm go vet ./wordcount/guest ./startmethods/guest ./codecs/guest ./hostfunctions/guest ./hotswap/guest/v1 ./hotswap/guest/v2
+	cd examples && GOOS=wasip1 GOARCH=wasm go vet ./wordcount/guest ./startmethods/guest ./codecs/guest ./command/guest ./hostfunctions/guest ./hotswap/guest/v1 ./hotswap/guest/v2
 	@set -e; for m in msgpack protobuf; do (cd serialize/$$m && GOOS=wasip1 GOARCH=wasm go vet ./testdata/guest); done
 
 .PHONY: cross

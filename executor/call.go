@@ -56,7 +56,8 @@ type call struct {
 	core      *core
 	target    target
 	input     []byte
-	size      int // of input
+	size      int    // of input
+	flags     uint16 // of its CALL
 	kind      callKind
 	submitted time.Time
 	done      chan struct{}
@@ -107,6 +108,7 @@ type callKind int
 const (
 	callFunction callKind = iota // the function's result
 	callDescribe                 // the module's description
+	callCommand                  // a command's result
 	callPreload                  // nothing: only to load the module; internal
 )
 

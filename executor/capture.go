@@ -252,6 +252,9 @@ func checkImage(meta wire.Image, cl *call) error {
 	if len(meta.Random) > wire.MaxRandom {
 		return fmt.Errorf("%d generators, %d allowed", len(meta.Random), wire.MaxRandom)
 	}
+	if meta.Elapsed > maxElapsed {
+		return fmt.Errorf("a clock that was moved by %d ns", meta.Elapsed)
+	}
 	next := uint64(0) // they do not overlap
 	for _, at := range meta.Random {
 		if at%8 != 0 || uint64(at) < next || uint64(at)+generatorSize > meta.Size {
@@ -261,6 +264,9 @@ func checkImage(meta wire.Image, cl *call) error {
 	}
 	return nil
 }
+
+// maxElapsed is how far a worker lets a guest move a fixed clock, in nanoseconds.
+const maxElapsed = 1 << 62
 
 // generatorSize is how large the states are that [wire.Image.Random] has the offsets
 // of, in bytes: those of Go's own generator.

@@ -119,6 +119,9 @@ func (c *core) placeLocked(cl *call) bool {
 func (c *core) choose(list []*worker, cl *call) int {
 	best := -1
 	for i, w := range slices.Backward(list) {
+		if w.dirs != cl.target.world.dirs {
+			continue
+		}
 		if w.bound && c.isolates() && w.domain != cl.target.tenant {
 			continue
 		}

@@ -53,11 +53,11 @@ func (f *fleet) room() int { return f.limit + f.parked - f.alive }
 // have made room for are kept for a while.
 func (f *fleet) surplus() int { return f.alive - f.limit - f.parkedPeak }
 
-// startLocked starts a worker, or a spare one.
-func (c *core) startLocked(standby bool) {
+// startLocked starts a worker with directories, or a spare one.
+func (c *core) startLocked(standby bool, dirs string) {
 	f := &c.fleet
 	f.lastNum++
-	w := &worker{core: c, number: f.lastNum, standby: standby, wake: make(chan struct{}, 1)}
+	w := &worker{core: c, number: f.lastNum, standby: standby, dirs: dirs, wake: make(chan struct{}, 1)}
 	f.all[w] = struct{}{}
 	f.starting++
 	if standby {

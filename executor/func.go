@@ -51,6 +51,8 @@ type Func[In, Out any] struct {
 	// tenants, however many calls each has queued, and Options.IsolateTenants keeps
 	// their processes apart. Empty is a tenant like others. At most 256 bytes.
 	Tenant string
+
+	command bool // made by Command
 }
 
 // Grants are what a call may use of the host. The zero value grants nothing.
@@ -64,20 +66,42 @@ type Grants struct {
 	// call fresh ones of the system's. Never seed what has to be a secret. Calls of each
 	// seed have an image of their own, so that a new seed at every call is slow.
 	Seed uint64
+	// Args are the guest's arguments, its own name first. At most 1000, and 64 KiB. They
+	// hold when an instance is initialised, too, which is when Go guests read them, so
+	// that calls with other Args, Env or Clock have an image of their own, as those
+	// with another Seed have.
+	Args []string
+	// Env is the guest's environment, each entry "KEY=value"; where a key comes twice the
+	// last counts, and the guest finds the entries sorted. At most 1000, and 64 KiB.
+	Env []string
+	// Stdin is what the call reads from standard input. It is sent along with the input,
+	// counts against Limits.Input and must not be changed any more. Initialisation, whose
+	// instance may be other calls' as well, finds standard input at its end.
+	Stdin []byte
+	// Clock is how the guest sees the time.
+	Clock Clock
+	// Dirs are directories of the host that the guest may use, at most 16. A worker that
+	// has some serves no calls but those with the same Dirs: give calls few different
+	// ones. Their instances are not restored, so that Snapshot and Warm run them
+	// [startmethod.Precompiled], and what files a call has opened is closed at its end.
+	// Results of Pure functions with Dirs are not kept.
+	Dirs []Dir
 }
 
 // A target is a Func without its types, resolved and checked: what a worker binds
 // to a slot. It is comparable.
 type target struct {
-	module *serialize.Module
-	name   string
-	method startmethod.Method
-	limits Limits
-	codecs uint32 // as guest/ABI.md has them
-	named  codecNames
-	out    string // name of the output's codec
-	seed   uint64 // of random numbers; 0 for the system's
-	host   string // names of the host functions granted, sorted, joined by hostSeparator
+	module  *serialize.Module
+	name    string
+	method  startmethod.Method
+	limits  Limits
+	codecs  uint32 // as guest/ABI.md has them
+	named   codecNames
+	out     string // name of the output's codec
+	seed    uint64 // of random numbers; 0 for the system's
+	host    string // names of the host functions granted, sorted, joined by hostSeparator
+	world   world
+	command bool // a WASI command, whose name is guestabi.ExportStart
 
 	tenant     string
 	priority   int
@@ -100,7 +124,7 @@ func (f Func[In, Out]) resolve(o *Options, codec string) (target, error) {
 	t := target{
 		name:   f.Name,
 		limits: f.Limits.withDefaults(o.Limits),
-		seed:   f.Grants.Seed,
+		seed:   f.Grants.Seed, command: f.command,
 		tenant: f.Tenant, priority: f.Priority, idempotent: f.Idempotent,
 	}
 	module, err := pointed(f.Module, f.Handle)
@@ -125,13 +149,24 @@ func (f Func[In, Out]) resolve(o *Options, codec string) (target, error) {
 	}
 	t.host = host
 	out := codecs.NameRaw
-	if !serialize.IsRaw[Out]() {
+	if f.command {
+		out = codecs.NameCBOR // in which workers tell what became of a run
+	} else if !serialize.IsRaw[Out]() {
 		out = cmp.Or(f.Codec, o.Codec)
 	}
 	if _, err := checkCodec("Func.Codec", out); err != nil {
 		return t, err
 	}
 	t.setCodecs(codec, out)
+	if f.command {
+		t.name = guestabi.ExportStart
+		if err := f.Grants.checkCommand(); err != nil {
+			return t, err
+		}
+	}
+	if t.world, err = f.Grants.resolveWorld(); err != nil {
+		return t, err
+	}
 	return t, t.check(o)
 }
 
@@ -179,7 +214,11 @@ func (t target) check(o *Options) error {
 	if err := o.trusts(t.module); err != nil {
 		return err
 	}
-	if err := t.module.Check(); err != nil {
+	check := t.module.Check
+	if t.command {
+		check = t.module.CheckCommand
+	}
+	if err := check(); err != nil {
 		return err
 	}
 	if needs := clamp(t.module.InitialMemory()); needs > t.limits.Memory {

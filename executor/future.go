@@ -104,8 +104,12 @@ func (f *Future[T]) decode() error {
 	if err != nil {
 		return err
 	}
-	// A call that is done well has been in a core.
-	err = f.call.core.opts.ResultReducers.Decode(codec, f.call.output, &f.val, f.call.target.limits.Decoded)
+	t := &f.call.target
+	reducers := f.call.core.opts.ResultReducers // a call that is done well has been in a core
+	if t.command {
+		reducers = nil // the result is not the guest's
+	}
+	err = reducers.Decode(codec, f.call.output, &f.val, t.limits.Decoded)
 	if b, ok := errors.AsType[*serialize.BoundError](err); ok {
 		return &LimitError{Limit: LimitDecoded, Max: b.Max, Used: b.Need}
 	}

@@ -25,6 +25,7 @@ type imageKey struct {
 	memory int64  // limit
 	host   string // host functions granted
 	seed   uint64
+	world  world
 }
 
 // An image is what instances of a module start as for the calls of one class, under
@@ -88,7 +89,7 @@ type start struct {
 // imageKeyOf returns the key of a call's image.
 func (c *core) imageKeyOf(cl *call) imageKey {
 	t := &cl.target
-	key := imageKey{memory: t.limits.Memory, host: t.host, seed: t.seed}
+	key := imageKey{memory: t.limits.Memory, host: t.host, seed: t.seed, world: t.world}
 	if c.isolates() || t.method == startmethod.Warm { // no instance serves two tenants
 		key.tenant = t.tenant
 	}
@@ -103,6 +104,11 @@ func (c *core) methodLocked(cl *call) bool {
 	cl.start = start{method: cl.target.method}
 	cl.usage.StartMethod, cl.usage.Fallback = cl.start.method, ""
 	if cl.start.method != startmethod.Snapshot && cl.start.method != startmethod.Warm {
+		return true
+	}
+	if reason := cl.target.onceOnly(); reason != "" {
+		cl.start = start{method: startmethod.Precompiled}
+		cl.usage.StartMethod, cl.usage.Fallback = cl.start.method, reason
 		return true
 	}
 	unfit := m.program.layout == nil

@@ -81,6 +81,7 @@ type queue struct {
 	size    int         // calls that are ready
 	clock   uint64      // counts turns
 	most    int         // Options.TenantWorkers
+	granted int         // calls that are ready and have directories
 }
 
 func newQueue(tenantWorkers int) queue {
@@ -107,6 +108,9 @@ func (q *queue) push(cl *call, front bool) {
 	}
 	cl.ready = true
 	q.size++
+	if cl.target.world.dirs != "" {
+		q.granted++
+	}
 	q.fix(cl.tenant)
 }
 
@@ -134,6 +138,9 @@ func (q *queue) remove(cl *call) {
 	l.remove(cl)
 	cl.ready = false
 	q.size--
+	if cl.target.world.dirs != "" {
+		q.granted--
+	}
 	if t := cl.tenant; cl.depth == 1 && l.len() == 0 {
 		delete(t.levels, cl.target.priority)
 		t.order = slices.DeleteFunc(t.order, func(p int) bool { return p == cl.target.priority })

@@ -131,7 +131,9 @@ type resultKeyParts struct {
 	InitCodec uint32
 	InitInput []byte
 	Env       []string
-	Input     []byte // encoded
+	World     []string // what the guest finds besides its input
+	Flags     uint32   // of the CALL, which say what Input is
+	Input     []byte   // encoded
 }
 
 // resultKeyVersion begins what is hashed; it changes with the encoding.
@@ -157,6 +159,8 @@ func (p resultKeyParts) key() resultKey {
 	b = binary.LittleEndian.AppendUint32(b, p.InitCodec)
 	b = appendText(b, p.InitInput)
 	b = appendTexts(b, p.Env)
+	b = appendTexts(b, p.World)
+	b = binary.LittleEndian.AppendUint32(b, p.Flags)
 	b = binary.LittleEndian.AppendUint64(b, uint64(len(p.Input)))
 
 	h := sha256.New()

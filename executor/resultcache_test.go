@@ -179,6 +179,7 @@ func keyParts() executor.ResultKeyParts {
 	return executor.ResultKeyParts{
 		Domain: "domain", Memory: 1 << 20, Digest: [32]byte{1, 2, 3}, Function: "function", Codecs: 0x0102, Named: []string{"msgpack", ""}, Seed: 5, Method: "snapshot",
 		Grants: []string{"log", "clock"}, Init: "init", InitCodec: 2, InitInput: []byte("seed"), Env: []string{"A=1", "B=2"}, Input: []byte("input"),
+		World: []string{"args"}, Flags: 2,
 	}
 }
 

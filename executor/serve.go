@@ -108,6 +108,7 @@ func (w *worker) frameOf(cl *call) callFrame {
 	h := wire.Header{
 		Type: wire.TypeCall, ID: cl.seq, Slot: w.slot, Code: cl.target.codecs, Time: int64(cl.target.limits.Wall),
 	}
+	h.Flags = cl.flags
 	if cl.kind == callDescribe {
 		h.Flags |= wire.FlagDescribe
 	}
@@ -241,6 +242,9 @@ func (c *core) proceedLocked(w *worker) (check bool) {
 func (cl *call) maxResult() uint32 {
 	if cl.kind == callDescribe {
 		return wire.MaxDescription
+	}
+	if cl.kind == callCommand {
+		return uint32(cl.target.limits.Output) + commandOverhead
 	}
 	return uint32(cl.target.limits.Output)
 }

@@ -129,11 +129,11 @@ func (c *core) startManyLocked(alive, spare int) {
 		c.wakeLocked(c.notBefore)
 		return
 	}
-	for range alive {
-		c.startLocked(false)
+	for _, dirs := range c.nextDirsLocked(max(alive, 0)) {
+		c.startLocked(false, dirs)
 	}
 	for range spare {
-		c.startLocked(true)
+		c.startLocked(true, "")
 	}
 }
 
@@ -167,7 +167,7 @@ func (c *core) awaitsLocked(cl *call) bool {
 		if cl.depth > 1 && w.parked {
 			continue // perhaps by this very call
 		}
-		if w.ready && !w.out && (!w.bound || !c.isolates() || w.domain == cl.target.tenant) {
+		if w.ready && !w.out && w.dirs == cl.target.world.dirs && (!w.bound || !c.isolates() || w.domain == cl.target.tenant) {
 			return true
 		}
 	}

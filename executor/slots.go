@@ -41,6 +41,7 @@ type slotKey struct {
 	host   string
 	seed   uint64
 	named  codecNames
+	world  world
 	class  uint64 // of images; 0 for methods without
 	image  uint64 // number of the snapshot; 0 for a warm instance, which outlives it
 
@@ -62,6 +63,7 @@ func slotKeyOf(cl *call) slotKey {
 		memory: t.limits.Memory, output: t.limits.Output, log: t.limits.Log, host: t.host, seed: t.seed,
 		named:     t.named,
 		hostCalls: t.limits.HostCalls,
+		world:     t.world,
 	}
 	switch {
 	case cl.kind == callPreload && key.method != startmethod.Fresh:
@@ -176,6 +178,8 @@ func loadOf(t target, init initializer) wire.Load {
 		Memory: uint64(t.limits.Memory), Output: uint64(t.limits.Output), LogBytes: uint64(t.limits.Log),
 		Host: t.hostNames(), Seed: t.seed, Init: init.name, InitInput: init.input, InitCodec: init.codec, Codecs: named.list(),
 		HostCalls: uint64(t.limits.HostCalls),
+		Args:      splitTexts(t.world.args), Env: splitTexts(t.world.env), Clock: t.world.clock(),
+		Dirs: t.world.dirs != "",
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/sandpool/sandpool/internal/guestabi"
+	"github.com/sandpool/sandpool/internal/wire"
 	"github.com/sandpool/sandpool/serialize"
 )
 
@@ -50,11 +51,14 @@ func (f Func[In, Out]) request(ctx context.Context, e *Executor, in In) *call {
 	if err != nil {
 		return failed(err)
 	}
-	input, err := encode(o.JobReducers, codec, value, t.limits)
+	input, flags, err := f.payload(o.JobReducers, codec, value, t.limits)
 	if err != nil {
 		return failed(err)
 	}
 	cl := newCall(t, input)
+	if cl.flags = flags; t.command {
+		cl.kind = callCommand
+	}
 	if err := cl.nest(ctx, e.core); err != nil {
 		return failed(err)
 	}
@@ -62,6 +66,19 @@ func (f Func[In, Out]) request(ctx context.Context, e *Executor, in In) *call {
 		e.core.remember(cl)
 	}
 	return cl
+}
+
+// payload returns the payload of the call's CALL and its flags.
+func (f *Func[In, Out]) payload(r *serialize.Reducers, c serialize.Codec, in any, l Limits) (input []byte, flags uint16, err error) {
+	if command, ok := in.(CommandInput); ok && f.command {
+		input, err = command.payload(l)
+		return input, wire.FlagCommand | wire.FlagStdin, err
+	}
+	if input, err = encode(r, c, in, l); err != nil || len(f.Grants.Stdin) == 0 {
+		return input, 0, err
+	}
+	input, err = withStdin(f.Grants.Stdin, input, l)
+	return input, wire.FlagStdin, err
 }
 
 // encode returns the bytes of an input, within the limit.

@@ -19,6 +19,7 @@ import (
 type worker struct {
 	core   *core
 	number int
+	dirs   string        // that its guests may be given, as a world has them
 	wake   chan struct{} // holds 1: the worker may have something to do
 
 	// Of the owner goroutine.
@@ -100,6 +101,7 @@ func (w *worker) run() {
 		Role: wire.RoleWorker,
 		Data: baseData + uint64(l.Memory) + uint64(l.Input) + uint64(l.Output),
 	}
+	helloDirs(&hello, w.dirs)
 	cn, err := c.connect("worker-"+strconv.Itoa(w.number), hello)
 	if err != nil {
 		left = true
@@ -119,6 +121,11 @@ func (w *worker) run() {
 		return
 	}
 	w.conn = cn
+	if cn.ready.NoDirs != "" {
+		left = true
+		w.leaveWithoutDirs(cn)
+		return
+	}
 	c.update(func() { c.readyLocked(w) })
 	c.log.Info("worker started", "worker", w.number, "pid", cn.p.PID)
 	w.leave(w.serve())

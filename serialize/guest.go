@@ -12,18 +12,59 @@ func isGuest(info *wasmbin.Module) bool {
 	return info.Export(guestabi.ExportCall) != nil
 }
 
-// checkGuest reports why a worker could not run functions of the module.
-func checkGuest(name string, info *wasmbin.Module) error {
+// isCommand reports whether a module claims to be a WASI command.
+func isCommand(info *wasmbin.Module) bool {
+	return info.Export(guestabi.ExportStart) != nil
+}
+
+// checkCommand reports why a worker could not run the module as a command.
+func checkCommand(name string, info *wasmbin.Module) error {
+	if err := checkImports(name, info); err != nil {
+		return err
+	}
+	reason := ""
+	switch ex := info.Export(guestabi.ExportStart); {
+	case ex == nil && isGuest(info):
+		reason = "the module is no WASI command; it has functions that are called by name"
+	case ex == nil:
+		reason = "the module is no WASI command"
+	case ex.Func == nil || ex.Func.String() != "() -> ()":
+		reason = "is no function of type () -> ()"
+	}
+	if reason != "" {
+		return &ModuleError{Kind: MissingExport, Module: name, Name: guestabi.ExportStart, Reason: reason}
+	}
+	return checkRest(name, info)
+}
+
+// reasonCommand is why a command has no functions.
+const reasonCommand = "the module is a WASI command, which is run as one (executor.Command); functions are built as a reactor with the guest SDK (guest/ABI.md)"
+
+// checkImports reports an import that workers do not offer.
+func checkImports(name string, info *wasmbin.Module) error {
 	for _, im := range info.Imports {
 		if reason := refuseImport(im); reason != "" {
 			return &ModuleError{Kind: MissingImport, Module: name, Name: im.Module + "." + im.Name, Reason: reason}
 		}
+	}
+	return nil
+}
+
+// checkGuest reports why a worker could not run functions of the module.
+func checkGuest(name string, info *wasmbin.Module) error {
+	if err := checkImports(name, info); err != nil {
+		return err
 	}
 	for _, export := range []string{guestabi.ExportDescribe, guestabi.ExportCall} {
 		if reason := refuseExport(info, export); reason != "" {
 			return &ModuleError{Kind: MissingExport, Module: name, Name: export, Reason: reason}
 		}
 	}
+	return checkRest(name, info)
+}
+
+// checkRest reports what neither functions nor commands may lack, or have.
+func checkRest(name string, info *wasmbin.Module) error {
 	if ex := info.Export("memory"); ex == nil || ex.Kind != wasmbin.KindMemory {
 		return &ModuleError{Kind: MissingExport, Module: name, Name: "memory", Reason: "a guest exports its linear memory"}
 	}
@@ -60,8 +101,8 @@ func refuseExport(info *wasmbin.Module, name string) string {
 	want := guestabi.Exports[name]
 	ex := info.Export(name)
 	switch {
-	case ex == nil && info.Export("_start") != nil:
-		return "the module is a WASI command; functions are built as a reactor with the guest SDK (guest/ABI.md)"
+	case ex == nil && isCommand(info):
+		return reasonCommand
 	case ex == nil:
 		return "the module does not follow the guest interface (guest/ABI.md)"
 	case ex.Kind != wasmbin.KindFunc || ex.Func == nil:

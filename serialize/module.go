@@ -29,6 +29,7 @@ type Module struct {
 	info   *wasmbin.Module
 	unfit  error             // what Check reports
 	signer ed25519.PublicKey // whose signature was verified; nil if none was
+	other  error             // what CheckCommand reports
 }
 
 // LoadModule reads a module from a file and scans it. The error is a
@@ -79,7 +80,7 @@ func newModule(name string, data []byte, digest [sha256.Size]byte) (*Module, err
 		return nil, scanError(name, err)
 	}
 	m := &Module{name: name, digest: digest, data: data, info: info}
-	m.unfit = checkGuest(name, info)
+	m.unfit, m.other = checkGuest(name, info), checkCommand(name, info)
 	return m, nil
 }
 
@@ -138,6 +139,10 @@ func (m *Module) InitialMemory() uint64 {
 // [*ModuleError]: an import that workers do not offer, or exports of the guest
 // interface that are missing. It runs nothing. Submit calls it.
 func (m *Module) Check() error { return m.unfit }
+
+// CheckCommand reports why no worker can run the module as a WASI command, as a
+// [*ModuleError]. It runs nothing.
+func (m *Module) CheckCommand() error { return m.other }
 
 // CheckSnapshot reports why instances of the module cannot be brought back into an
 // earlier state, so that calls which ask for startmethod.Snapshot run precompiled;

@@ -12,6 +12,7 @@ type Summary struct {
 	Custom   []string // names of its custom sections
 	CodeSize int      // bytes of its code section
 	Guest    bool     // it has the exports of the guest interface
+	Command  bool     // it has the export of a WASI command
 }
 
 // A Symbol is one import or export.
@@ -36,6 +37,7 @@ func (m *Module) Summary() Summary {
 		Custom:   slices.Clone(m.info.CustomSections),
 		CodeSize: m.info.CodeSize,
 		Guest:    isGuest(m.info),
+		Command:  isCommand(m.info),
 	}
 	for _, im := range m.info.Imports {
 		sym := Symbol{Module: im.Module, Name: im.Name, Kind: im.Kind.String()}

@@ -3,6 +3,7 @@ package wasmworker
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"maps"
 	"slices"
@@ -36,6 +37,8 @@ type call struct {
 	stdout    *lines
 	stderr    *lines
 	system    wasi.System
+	stdin     []byte   // the guest's, once it is initialised
+	pipes     *[2]pipe // standard output and error of a command; nil for functions
 
 	initializing bool          // the initializer runs, or has failed
 	deaf         bool          // nothing that the guest says or asks for reaches the host
@@ -50,7 +53,14 @@ func (s *server) serveCall(h wire.Header, input []byte) error {
 		return s.answerFailure(h, internalFailure(fmt.Errorf("call of slot %d, which is not bound", h.Slot)))
 	}
 	began := time.Now()
+	stdin, input, err := splitInput(h, input)
+	if err != nil {
+		return err
+	}
 	c := s.newCall(h.ID, sl, input)
+	if err := s.dress(c, h, stdin); err != nil {
+		return err
+	}
 	s.call = c
 	inst := s.take(sl)
 	reused := inst != nil
@@ -60,12 +70,11 @@ func (s *server) serveCall(h wire.Header, input []byte) error {
 	if !reused {
 		inst = s.newInstance(sl)
 	}
-	c.memory, c.system.State = inst.memory, inst.streams
+	c.memory, c.system.State, c.system.Elapsed = inst.memory, inst.streams, inst.elapsed
 	inst.memory.ResetPeak()
 	c.lives() // what a warm instance was refused in an earlier call
 	f := s.denied(inst, s.runGuarded(inst, h, c))
 	c.took = time.Since(began)
-	var err error
 	if f != nil {
 		err = s.answerFailure(h, f.withStderr(c))
 	} else {
@@ -74,7 +83,7 @@ func (s *server) serveCall(h wire.Header, input []byte) error {
 			Code: uint32(c.memory.Peak() / wasmPage), Time: int64(c.took),
 		}, c.output.parts...)
 	}
-	inst.streams = c.system.State
+	inst.streams, inst.elapsed = c.system.State, c.system.Elapsed
 	kept := s.keep(inst, sl, f)
 	s.call = nil
 	s.tidy(reused && kept && f == nil && c.took < longCall)
@@ -101,13 +110,35 @@ func (s *server) denied(inst *instance, f *failure) *failure {
 func (s *server) tidy(small bool) {
 	c := &s.one
 	left := uint64(len(c.input)) + c.output.size + 2*(c.slot.LogBytes-c.logLeft)
-	c.input = nil
+	left += uint64(len(c.stdin))
+	if c.pipes != nil {
+		left += c.pipes[0].data.size + c.pipes[1].data.size
+		c.output.parts, c.system, c.pipes = nil, wasi.System{}, nil
+	}
+	c.input, c.stdin, c.system.Stdin = nil, nil, nil
 	c.output.reset()
 	if small {
 		s.heap.served(left)
 	} else {
 		s.heap.collect()
 	}
+}
+
+// splitInput takes a CALL's payload apart into standard input, if the call has one,
+// and input.
+func splitInput(h wire.Header, payload []byte) (stdin, input []byte, err error) {
+	if h.Flags&wire.FlagStdin == 0 {
+		return nil, payload, nil
+	}
+	const prefix = 4
+	if len(payload) < prefix {
+		return nil, nil, fmt.Errorf("a CALL with standard input has %d bytes", len(payload))
+	}
+	n, rest := binary.LittleEndian.Uint32(payload), payload[prefix:]
+	if uint64(n) > uint64(len(rest)) {
+		return nil, nil, fmt.Errorf("standard input of %d bytes in a CALL of %d", n, len(payload))
+	}
+	return rest[:n:n], rest[n:], nil
 }
 
 // readInput reads an input of n bytes. The host is not to be guarded against: the
@@ -147,6 +178,7 @@ func (s *server) newCall(id uint64, sl *slot, input []byte) *call {
 		c.answer = nil
 	}
 	c.system = newSystem(c.stdout, c.stderr)
+	c.system.Args, c.system.Env, c.system.Clock = sl.Args, sl.Env, sl.clock()
 	if sl.Seed != 0 {
 		c.system.Random = seeded(sl.Seed, streamGuest)
 	}
@@ -163,6 +195,7 @@ func (s *server) runGuarded(inst *instance, h wire.Header, c *call) *failure {
 			f = inst.resume(c)
 		}
 		if f == nil {
+			c.system.Stdin = c.stdin // it is the call's: initialisation finds it at its end
 			f = s.runIn(inst, h, c)
 		}
 		c.stdout.flush()
@@ -191,6 +224,9 @@ func (c *call) guard(run func() *failure) (f *failure) {
 
 // runIn runs the call in an instance.
 func (s *server) runIn(inst *instance, h wire.Header, c *call) *failure {
+	if c.pipes != nil {
+		return s.runCommand(inst, c)
+	}
 	m := c.slot.module
 	describing := h.Flags&wire.FlagDescribe != 0
 	if describing || m.index == nil {

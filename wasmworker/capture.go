@@ -157,13 +157,13 @@ func (t *taking) take(w io.WriterAt) (got wire.Captured, f *failure) {
 			return got, nil
 		}
 	}
-	got.Image = wire.Image{Size: state.Size, Globals: state.Globals, Random: state.Random, Streams: uint32(t.c.system.State)}
+	got.Image = wire.Image{Size: state.Size, Globals: state.Globals, Random: state.Random, Streams: uint32(t.c.system.State), Elapsed: t.c.system.Elapsed}
 	memory, err := imageOf(blob)
 	if err != nil {
 		return got, internalFailure(err)
 	}
 	defer func() { _ = memory.Close() }() // after the instance that is made of it
-	img := &image{memory: memory, state: state, streams: t.c.system.State}
+	img := &image{memory: memory, state: state, streams: t.c.system.State, elapsed: t.c.system.Elapsed}
 	if f := t.try(img); f != nil {
 		if f.kind == wire.KindInternal {
 			got.Unfit, f = f.Message, nil

@@ -16,7 +16,11 @@ const levelInfo = 0
 // instantiateHost gives r the modules of guest/ABI.md.
 func (s *server) instantiateHost(r wazero.Runtime) error {
 	ctx := context.Background()
-	if err := wasi.Instantiate(ctx, r, func() *wasi.System { return &s.call.system }); err != nil {
+	var files map[string]api.GoModuleFunction
+	if len(s.dirs) > 0 {
+		files, _ = engineFunctions(r) // handshake has said that there are none
+	}
+	if err := wasi.InstantiateFiles(ctx, r, func() *wasi.System { return &s.call.system }, files); err != nil {
 		return err
 	}
 	i32 := api.ValueTypeI32

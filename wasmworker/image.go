@@ -26,6 +26,7 @@ type image struct {
 	memory  *snapshot.Image
 	state   snapshot.State
 	streams wasi.State
+	elapsed uint64
 	kept    keeper // an instance in that state, ready for the next call
 	slots   int    // bound to it; the last one frees it
 }
@@ -81,6 +82,7 @@ func newImage(sl *slot, b *blobs) (*image, error) {
 		memory:  b.image,
 		state:   snapshot.State{Size: l.Size, Globals: l.Globals, Random: l.Random},
 		streams: wasi.State(l.Streams),
+		elapsed: l.Elapsed,
 	}
 	if err := img.state.Validate(b.image.Size(), sl.Layout.Globals); err != nil {
 		return nil, fmt.Errorf("image %d: %w", l.Number, err)

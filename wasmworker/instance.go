@@ -11,6 +11,7 @@ import (
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/experimental"
+	"github.com/tetratelabs/wazero/sys"
 
 	"github.com/sandpool/sandpool/internal/guestabi"
 	"github.com/sandpool/sandpool/internal/snapshot"
@@ -29,6 +30,8 @@ type instance struct {
 	ready    bool               // it has been initialised
 	woken    bool               // nothing has put it back since its guest last ran
 	streams  wasi.State         // what its guest has done to its standard streams
+	elapsed  uint64             // by how much it has moved a fixed clock
+	files    *fileSession       // nil without directories
 	invoke   api.Function
 	restored api.Function // the guest's hook; nil if it has none
 	params   []uint64     // of the call, reused
@@ -56,6 +59,7 @@ func (i *instance) close() {
 	if i.runtime != nil {
 		_ = i.runtime.Close(ctx)
 	}
+	i.files.close()
 	i.memory.Free()
 }
 
@@ -73,7 +77,9 @@ func (s *server) instantiate(inst *instance, c *call) *failure {
 		}
 	}
 	ctx := experimental.WithMemoryAllocator(context.Background(), inst.memory)
-	mod, err := runtime.InstantiateModule(ctx, compiled, instanceConfig)
+	inst.files = s.newFiles(sl)
+	c.system.Files = inst.files.exactOf()
+	mod, err := runtime.InstantiateModule(ctx, compiled, inst.files.configOf(instanceConfig))
 	if err != nil {
 		return c.classify(err)
 	}
@@ -93,7 +99,8 @@ func (s *server) instantiate(inst *instance, c *call) *failure {
 var instanceConfig = wazero.NewModuleConfig().
 	WithName(""). // or they would collide
 	WithStartFunctions().
-	WithRandSource(rand.Reader) // not asked, but the engine's own is made for each instance: 10 µs and 5 KiB
+	WithWalltime(walltime, sys.ClockResolution(time.Microsecond)). // for the times of files
+	WithRandSource(rand.Reader)                                    // not asked, but the engine's own is made for each instance: 10 µs and 5 KiB
 
 // prepare looks up what a rewritten module exports for its restorer, and the hook.
 func (i *instance) prepare(sl *slot) *failure {
@@ -136,8 +143,8 @@ func (s *server) clone(inst *instance, img *image, c *call) *failure {
 		return internalFailure(fmt.Errorf("image %d: %w", img.number, err))
 	}
 	inst.reseed(c.slot)
-	inst.streams, inst.ready = img.streams, true
-	c.system.State = inst.streams
+	inst.streams, inst.elapsed, inst.ready = img.streams, img.elapsed, true
+	c.system.State, c.system.Elapsed = inst.streams, inst.elapsed
 	return nil
 }
 
@@ -148,7 +155,7 @@ func (i *instance) restore(sl *slot) bool {
 		return false
 	}
 	i.reseed(sl)
-	i.streams, i.woken = sl.image.streams, false
+	i.streams, i.elapsed, i.woken = sl.image.streams, sl.image.elapsed, false
 	return true
 }
 

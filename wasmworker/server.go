@@ -38,6 +38,8 @@ type server struct {
 	instances int               // how many they are
 	pages     *snapshot.Pages   // nil where the system does not tell which were written to
 	audit     audit
+	dirs      []grantedDir // that guests may be given
+	fileSize  uint64       // bytes up to which they may write files there
 	heap      heapWatch
 
 	call    *call   // the call being run: one; nil between calls
@@ -89,7 +91,12 @@ func handshake(in *proc.Inherited, calls *ledger, out *replies) (*server, error)
 	if s.pages, err = snapshot.OpenPages(); err == nil { // else images are copied as a whole
 		keep = append(keep, s.pages.File())
 	}
-	report := sandbox.Apply(sandbox.Config{Keep: keep, Data: hello.Data, FileSize: hello.Image})
+	var errDirs error
+	s.fileSize = hello.FileSize
+	report := sandbox.Apply(sandbox.Config{
+		Keep: keep, Data: hello.Data, FileSize: max(hello.Image, hello.FileSize),
+		Open: func() { s.dirs, errDirs = openDirs(hello.Dirs) },
+	})
 	if s.role == wire.RoleTemplate {
 		guardMemory(hello.Data)
 	}
@@ -103,6 +110,12 @@ func handshake(in *proc.Inherited, calls *ledger, out *replies) (*server, error)
 	s.runtime = s.newRuntime(s.cache)
 	ready := wire.Ready{
 		Engine: engine.Version(), InForce: report.InForce, Missing: report.Missing, NoCache: s.cache == nil,
+	}
+	if errDirs == nil && len(s.dirs) > 0 {
+		_, errDirs = engineFunctions(s.runtime)
+	}
+	if errDirs != nil {
+		ready.NoDirs = errDirs.Error()
 	}
 	return s, s.answer(wire.Header{Type: wire.TypeReady}, ready)
 }

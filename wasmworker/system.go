@@ -8,8 +8,16 @@ import (
 	"github.com/sandpool/sandpool/internal/wasi"
 )
 
-// newSystem returns what a guest sees of the world: clocks, random numbers and a
-// place to print to, no arguments and no environment.
+// clock returns how the slot's guests see the time.
+func (sl *slot) clock() wasi.Clock {
+	if sl.Clock == nil {
+		return wasi.Clock{}
+	}
+	return wasi.Clock{Fixed: sl.Clock.Fixed, Start: sl.Clock.Start, Resolution: sl.Clock.Resolution}
+}
+
+// newSystem returns what a guest sees of the world without grants: clocks, random
+// numbers and a place to print to.
 func newSystem(stdout, stderr *lines) wasi.System {
 	return wasi.System{
 		Stdout:   stdout,

@@ -21,6 +21,8 @@ func inputsLast(root *cobra.Command, args []string) []string {
 		arg := rest[0]
 		rest = rest[1:]
 		switch {
+		case arg == "--" && len(inputs) == 1: // what follows are a command's arguments
+			return slices.Concat([]string{"run"}, flags, inputs, []string{"--"}, rest)
 		case arg == "--":
 			inputs, rest = append(inputs, rest...), nil
 		case !strings.HasPrefix(arg, "-"), arg == "-", arg[1] >= '0' && arg[1] <= '9':

@@ -36,9 +36,10 @@ type report struct {
 	Memory   *memory   `json:"memory"`   // null for none
 	Features []string  `json:"features"` // needed beyond WebAssembly 2.0
 	Custom   []string  `json:"customSections"`
-	Guest    bool      `json:"guest"`            // has the exports of the guest interface
-	Runnable bool      `json:"runnable"`         // workers would take it
-	Reason   string    `json:"reason,omitempty"` // why it is not runnable
+	Guest    bool      `json:"guest"`             // has the exports of the guest interface
+	Command  bool      `json:"command,omitempty"` // workers run it as a WASI command
+	Runnable bool      `json:"runnable"`          // workers would take it
+	Reason   string    `json:"reason,omitempty"`  // why it is not runnable
 	Imports  []symbol  `json:"imports"`
 	Exports  []symbol  `json:"exports"`
 	Start    string    `json:"startMethod,omitempty"`   // how its calls get an instance
@@ -105,7 +106,7 @@ func (i *inspector) run(ctx context.Context, path string) error {
 	}
 	r := newReport(m)
 	var failure error
-	if r.Runnable && !i.noRun {
+	if r.Runnable && !r.Command && !i.noRun {
 		if failure = i.describe(ctx, m, r); ctx.Err() != nil {
 			return failure
 		}
@@ -170,9 +171,10 @@ func newReport(m *serialize.Module) *report {
 			r.Memory.MaxPages = &s.Memory.Max
 		}
 	}
-	if err := m.Check(); err != nil {
+	r.Command = m.CheckCommand() == nil
+	if err := m.Check(); err != nil && !r.Command {
 		r.Runnable, r.Reason = false, err.Error()
-	} else if err := m.CheckSnapshot(); err != nil {
+	} else if err := m.CheckSnapshot(); err != nil && !r.Command {
 		r.Fallback = err.Error()
 	}
 	return r

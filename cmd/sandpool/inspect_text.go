@@ -31,7 +31,9 @@ func (r *report) text() []byte {
 	if r.SDK != "" {
 		row(w, "", "sdk", r.SDK)
 	}
-	if r.Runnable {
+	if r.Command {
+		row(w, "", "runnable", "yes, as a command: sandpool run MODULE -- ARG...")
+	} else if r.Runnable {
 		row(w, "", "runnable", "yes")
 		if start := r.start(); start != "" {
 			row(w, "", "start", start)

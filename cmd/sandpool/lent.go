@@ -81,8 +81,3 @@ func (l *lent) close() {
 		l.fetcher.Close()
 	}
 }
-
-// grants are what calls of the function may use.
-func (r *runner) grants() executor.Grants {
-	return executor.Grants{Seed: r.seed, Host: r.lent.names}
-}

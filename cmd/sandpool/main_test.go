@@ -29,10 +29,13 @@ func TestMain(m *testing.M) {
 func modules(t *testing.T) map[string][]byte {
 	t.Helper()
 	fixture := guesttest.Bytes(t, "fixture")
+	command, err := os.ReadFile(guesttest.BuildCommand(t, "world"))
+	require.NoError(t, err)
 
 	return map[string][]byte{
 		"fixture.wasm":   fixture,
 		"hosted.wasm":    guesttest.Bytes(t, "hosted"),
+		"command.wasm":   command,
 		"truncated.wasm": fixture[:len(fixture)/2],
 		"text.wasm":      []byte("not wasm at all"),
 		"empty.wasm":     nil,

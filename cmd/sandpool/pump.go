@@ -51,7 +51,7 @@ func pump[In, Out any](ctx context.Context, r *runner, inputs feed[In], show fun
 	items := make(chan numbered[In])
 	go read(ctx, inputs, items)
 	p := &pumping[In, Out]{
-		r: r, show: show, fn: executor.Func[In, Out]{Module: r.module, Name: r.function, Codec: string(r.codec), Grants: r.grants()},
+		r: r, show: show, fn: executor.Func[In, Out]{Module: r.module, Name: r.function, Codec: string(r.codec), Grants: r.grant},
 	}
 	for {
 		var head <-chan struct{}

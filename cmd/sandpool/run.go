@@ -41,6 +41,10 @@ Whole numbers are integers of any size, others are float64. In results bytes are
 base64 strings and times RFC 3339 strings. Results that JSON has no value for, as
 NaN, are errors. What guests log and print goes to standard error.
 
+A module that is a WASI command, as compilers make of a program, has no FUNC: what
+stands behind -- are its arguments. It gets standard input, read to its end before
+unless that is a terminal; its output and its exit status are the tool's.
+
 A failed input is reported on standard error and does not stop the others.
 
 ` + statusHelp
@@ -51,6 +55,7 @@ const runExamples = `  sandpool run math.wasm add '{"A": 1, "B": 2}'
   sandpool run text.wasm count -s @book.txt --timeout 5s --memory 64MiB
   tail -f events.jsonl | sandpool run rules.wasm classify
   sandpool run image.wasm resize --raw < big.png > small.png
+  sandpool run tool.wasm --dir .:/src --env LANG=C -- --check /src/main.go
   sandpool run text.wasm upper --digest sha256:8f43… '"pinned"'`
 
 // A runner is the run command.
@@ -62,8 +67,12 @@ type runner struct {
 	codec codecName
 	text  bool
 	stats bool
-	seed  uint64
 	lent  lent
+
+	bare bool // nothing follows MODULE: it has to be a command
+
+	granted grants
+	grant   executor.Grants // what they say
 
 	began    time.Time
 	module   *serialize.Module
@@ -78,12 +87,16 @@ type runner struct {
 func newRun(s *streams) *cobra.Command {
 	r := &runner{streams: s, began: time.Now()}
 	cmd := &cobra.Command{
-		Use:     "run MODULE FUNC [INPUT...]",
-		Short:   "Call a function of a module",
+		Use:     "run MODULE FUNC [INPUT...] | run MODULE [-- ARG...]",
+		Short:   "Call a function of a module, or run a command",
 		Long:    runHelp,
 		Example: runExamples,
-		Args:    wantArgs("MODULE FUNC [INPUT...]", 2, -1),
+		Args:    wantArgs("MODULE FUNC [INPUT...], or MODULE -- [ARG...]", 1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if dash := cmd.ArgsLenAtDash() == 1; dash || len(args) == 1 {
+				r.bare = !dash
+				return r.runCommand(cmd.Context(), args[0], args[1:])
+			}
 			return r.run(cmd.Context(), args[0], args[1], args[2:])
 		},
 	}
@@ -96,7 +109,9 @@ func newRun(s *streams) *cobra.Command {
 	f.IntVarP(&r.workers, "workers", "w", 0, "most worker processes at a time (default: one for each CPU)")
 	r.add(cmd)
 	r.lent.add(cmd)
-	f.Uint64Var(&r.seed, "seed", 0, "make the guest's random numbers repeat; 0 for the system's")
+	f.StringArrayVar(&r.granted.env, "env", nil, "a variable of the guest's environment, `KEY=VALUE`; may be repeated")
+	f.StringArrayVar(&r.granted.dirs, "dir", nil, "a directory that the guest may read, or with :rw change, `HOST[:GUEST][:rw]`; GUEST is where it finds it, / if left out; may be repeated")
+	f.Uint64Var(&r.granted.seed, "seed", 0, "make the guest's random numbers repeat; 0 for the system's")
 	f.BoolVar(&r.stats, "stats", false, "print figures of the run to standard error at its end")
 	return cmd
 }
@@ -126,6 +141,9 @@ func (r *runner) run(ctx context.Context, path, function string, inputs []string
 		return err
 	}
 	defer r.lent.close() // when the executor is shut
+	if r.grant, err = r.grants(); err != nil {
+		return err
+	}
 	if r.ex, err = r.executorWith(r.streams, host); err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ const (
 	ExportDescribe = "sandpool_v1_describe"
 	ExportInit     = "_initialize"
 	ExportRestored = "sandpool_v1_restored" // optional
+	ExportStart    = "_start"               // of a WASI command
 	WASI           = "wasi_snapshot_preview1"
 )
 

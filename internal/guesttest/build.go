@@ -57,6 +57,22 @@ func BuildDir(tb testing.TB, dir string) string {
 	return build(tb, guestSource{dir: abs, pkg: "."})
 }
 
+// BuildCommand is [Build] for a guest that is a WASI command.
+func BuildCommand(tb testing.TB, name string) string {
+	tb.Helper()
+	return build(tb, guestSource{pkg: fixtures + name, command: true})
+}
+
+// BuildCommandDir is [BuildDir] for a guest that is a WASI command.
+func BuildCommandDir(tb testing.TB, dir string) string {
+	tb.Helper()
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return build(tb, guestSource{dir: abs, pkg: ".", command: true})
+}
+
 // Bytes returns the module that [Build] makes.
 func Bytes(tb testing.TB, name string) []byte {
 	tb.Helper()
@@ -72,6 +88,7 @@ func Bytes(tb testing.TB, name string) []byte {
 type guestSource struct {
 	dir, pkg string
 	native   bool
+	command  bool // not functions
 }
 
 // A source is what one file is built from. It is comparable.
@@ -126,6 +143,9 @@ func (s guestSource) build() (string, error) {
 	key := sha256.Sum256(fmt.Appendf(ids, "%q %s", buildFlags, engineOverride))
 	return stored(key, s.suffix(), func(tmp string) error {
 		args := []string{"-buildmode=c-shared", "-o", tmp}
+		if s.command {
+			args[0] = "-buildmode=exe"
+		}
 		if s.native {
 			// A test binary carries no module information, so its worker must not either.
 			args[0] = "-ldflags=-X " + engineOverride
@@ -174,6 +194,8 @@ func stored(key [sha256.Size]byte, suffix string, compile func(tmp string) error
 // suffix is that of the file's name.
 func (s guestSource) suffix() string {
 	switch {
+	case s.command:
+		return ".command.wasm"
 	case !s.native:
 		return ".wasm"
 	case runtime.GOOS == "windows":

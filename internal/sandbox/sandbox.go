@@ -22,7 +22,14 @@ const (
 type Config struct {
 	Keep     []*os.File // descriptors that stay open besides standard input, output and error
 	FileSize uint64     // bytes up to which files can be written; 0 means none at all
+	Open     func()     // called when others' descriptors are closed and nothing else is done; what it opens stays open
 	Data     uint64     // bytes of private memory that may be added to what the process has now; 0 means no bound
+}
+
+func (c *Config) open() {
+	if c.Open != nil {
+		c.Open()
+	}
 }
 
 // A Report says what Apply achieved.

@@ -17,6 +17,7 @@ const maxFiles = 128
 
 func apply(c Config, r *Report) {
 	r.add(Descriptors, closeOthers(c.Keep))
+	c.open()
 	r.add(Rlimits, setRlimits(c.FileSize))
 	if c.Data > 0 {
 		r.add(Memory, limitData(c.Data))

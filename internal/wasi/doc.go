@@ -1,6 +1,7 @@
-// Package wasi is WASI preview 1 as functions get it: standard streams, arguments,
+// Package wasi is WASI preview 1 as guests get it: standard streams, arguments,
 // environment, clocks, random numbers, poll_oneoff and proc_exit. There are no
-// files and no sockets.
+// sockets, and files only where somebody else's functions serve them; see
+// [InstantiateFiles].
 //
 //	err := wasi.Instantiate(ctx, r, func() *wasi.System { return running })
 //

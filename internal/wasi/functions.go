@@ -60,6 +60,13 @@ var functions = map[string]function{
 // Instantiate gives r the module wasi_snapshot_preview1. current is asked at each
 // call of a function for the System of the instance that calls; it must return one.
 func Instantiate(ctx context.Context, r wazero.Runtime, current func() *System) error {
+	return InstantiateFiles(ctx, r, current, nil)
+}
+
+// InstantiateFiles is [Instantiate] where instances may have files: those with
+// [System.Files] get the functions of others for the file descriptors that are no
+// standard streams, and for paths.
+func InstantiateFiles(ctx context.Context, r wazero.Runtime, current func() *System, others map[string]api.GoModuleFunction) error {
 	b := r.NewHostModuleBuilder(guestabi.WASI)
 	imports := guestabi.Imports[guestabi.WASI]
 	for _, name := range slices.Sorted(maps.Keys(imports)) {
@@ -67,7 +74,7 @@ func Instantiate(ctx context.Context, r wazero.Runtime, current func() *System) 
 		if err != nil {
 			return fmt.Errorf("type of %s: %w", name, err)
 		}
-		b.NewFunctionBuilder().WithGoModuleFunction(hostFunction(name, current), params, results).Export(name)
+		b.NewFunctionBuilder().WithGoModuleFunction(withFiles(name, hostFunction(name, current), others[name], current), params, results).Export(name)
 	}
 	_, err := b.Instantiate(ctx)
 	return err
@@ -85,6 +92,25 @@ func hostFunction(name string, current func() *System) api.GoModuleFunc {
 		return func(_ context.Context, m api.Module, stack []uint64) {
 			stack[0] = uint64(f(current(), memoryOf(m), stack))
 		}
+	}
+}
+
+// withFiles returns a function that hands what is about files to another one.
+func withFiles(name string, own api.GoModuleFunc, other api.GoModuleFunction, current func() *System) api.GoModuleFunc {
+	path := strings.HasPrefix(name, "path_")
+	if other == nil || !path && !strings.HasPrefix(name, "fd_") {
+		return own
+	}
+	renumber := name == "fd_renumber"
+	return func(ctx context.Context, m api.Module, stack []uint64) {
+		s := current()
+		stream := !path && (uint32(stack[0]) < streams || renumber && uint32(stack[1]) < streams)
+		if s.Files == nil || stream {
+			own(ctx, m, stack)
+			return
+		}
+		other.Call(ctx, m, stack)
+		stack[0] = uint64(s.Files(uint32(stack[0])))
 	}
 }
 

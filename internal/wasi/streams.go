@@ -21,6 +21,17 @@ const (
 // does not exit, so it would never hand on the rest of a larger buffer.
 const characterDevice = 2
 
+// unknownType is the file type of pipes, for which WASI has no other.
+const unknownType = 0
+
+// fileType returns the type of a standard stream.
+func (s *System) fileType(fd uint32) byte {
+	if s.Piped || fd == stdin && len(s.Stdin) > 0 {
+		return unknownType
+	}
+	return characterDevice
+}
+
 // Flags of a file descriptor.
 const (
 	flagAppend   = 1 << 0
@@ -100,7 +111,7 @@ func fdFdstatGet(s *System, m memory, p []uint64) errno {
 		rights = rightsOfAll | rightRead
 	}
 	clear(b) // the last 8 bytes are the rights that opened files would inherit
-	b[0] = characterDevice
+	b[0] = s.fileType(fd)
 	le.PutUint16(b[2:], flags)
 	le.PutUint64(b[8:], rights)
 	return errnoSuccess
@@ -132,21 +143,34 @@ func fdFilestatGet(s *System, m memory, p []uint64) errno {
 		return errnoFault
 	}
 	clear(b) // device, inode, size and times
-	b[16] = characterDevice
+	b[16] = s.fileType(uint32(p[0]))
 	b[24] = 1 // links
 	return errnoSuccess
 }
 
-// fdRead is fd_read(fd, iovecs *iovec, count u32, read *u32). Standard input is at
-// its end.
+// fdRead is fd_read(fd, iovecs *iovec, count u32, read *u32).
 func fdRead(s *System, m memory, p []uint64) errno {
 	if uint32(p[0]) != stdin || !s.State.open(stdin) {
 		return errnoBadf
 	}
-	if _, _, e := m.iovecs(uint32(p[1]), uint32(p[2])); e != errnoSuccess {
+	vectors, _, e := m.iovecs(uint32(p[1]), uint32(p[2]))
+	if e != errnoSuccess {
 		return e
 	}
-	return m.put32(uint32(p[3]), 0)
+	// What has been read is gone, so look before reading.
+	read, ok := m.bytes(uint32(p[3]), 4)
+	if !ok {
+		return errnoFault
+	}
+	total := uint32(0)
+	for ; len(vectors) > 0 && len(s.Stdin) > 0; vectors = vectors[iovecSize:] {
+		b, _ := m.iovec(vectors)
+		n := copy(b, s.Stdin)
+		s.Stdin = s.Stdin[n:]
+		total += uint32(n)
+	}
+	le.PutUint32(read, total)
+	return errnoSuccess
 }
 
 // fdWrite is fd_write(fd, iovecs *iovec, count u32, written *u32).

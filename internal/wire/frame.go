@@ -83,6 +83,14 @@ const (
 // function's result.
 const FlagDescribe uint16 = 1
 
+// FlagStdin on a CALL says that the payload begins with standard input: its length
+// in 4 bytes, little-endian, and its bytes. The input follows.
+const FlagStdin uint16 = 2
+
+// FlagCommand on a CALL runs the module as a WASI command: the input is a [Command],
+// the output a [CommandResult].
+const FlagCommand uint16 = 4
+
 // Sizes that both sides keep to, in bytes.
 const (
 	MaxControl     = 64 << 10         // a CBOR payload: HELLO, READY, LOADED
@@ -95,6 +103,9 @@ const (
 	MaxEntry       = 1 << 30          // a compiled entry as a whole
 	MaxPayload     = 1<<32 - 1 - 4096 // a CALL's input, a RESULT's output or a HOSTRET
 )
+
+// MaxStrings is how many entries [Load.Args] and [Load.Env] may have at most.
+const MaxStrings = 1000
 
 // MaxHostNames is how many entries [Load.Host] may have at most.
 const MaxHostNames = 64

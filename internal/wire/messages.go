@@ -21,6 +21,16 @@ type Hello struct {
 	Data   uint64 `cbor:"data"`            // bytes of private memory the worker may add (RLIMIT_DATA)
 	Engine string `cbor:"engine"`          // the host's wazero version; another one refuses
 	Image  uint64 `cbor:"image,omitempty"` // bytes of an image that a template may write (RLIMIT_FSIZE)
+
+	Dirs     []Dir  `cbor:"dirs,omitempty"`     // directories that guests of this worker may be given
+	FileSize uint64 `cbor:"filesize,omitempty"` // bytes up to which they may write files there
+}
+
+// A Dir is a directory of the host that guests may use.
+type Dir struct {
+	Host     string `cbor:"host"`
+	Guest    string `cbor:"guest"` // path where they find it
+	Writable bool   `cbor:"writable,omitempty"`
 }
 
 // Ready is the payload of a READY frame.
@@ -29,6 +39,7 @@ type Ready struct {
 	InForce []string `cbor:"inforce"`           // sandbox mechanisms that are active, by name
 	Missing []string `cbor:"missing,omitempty"` // mechanisms that could not be put in force, "name: reason"
 	NoCache bool     `cbor:"nocache,omitempty"` // this build cannot take compiled entries from memory
+	NoDirs  string   `cbor:"nodirs,omitempty"`  // why there are no directories, though HELLO has some
 }
 
 // Load is the payload of a LOAD frame: it binds a slot to one function of one
@@ -58,6 +69,17 @@ type Load struct {
 	Seed      uint64   `cbor:"seed,omitempty"`      // of the guest's random numbers; 0 for the system's
 	Codecs    []string `cbor:"codecs,omitempty"`    // names of the codecs guestabi.CodecNamed + index
 	HostCalls uint64   `cbor:"hostcalls,omitempty"` // host functions that one call may run, the log not counted
+	Args      []string `cbor:"args,omitempty"`      // arguments of the guest, its name first
+	Env       []string `cbor:"env,omitempty"`       // environment of the guest, each entry "KEY=value"
+	Clock     *Clock   `cbor:"clock,omitempty"`     // how the guest sees the time; nil for as it is
+	Dirs      bool     `cbor:"dirs,omitempty"`      // the guest gets the directories of HELLO
+}
+
+// A Clock is how a guest sees the time.
+type Clock struct {
+	Fixed      bool   `cbor:"fixed,omitempty"`
+	Start      uint64 `cbor:"start,omitempty"`      // the time of every reading when it is fixed, in nanoseconds since 1970
+	Resolution uint64 `cbor:"resolution,omitempty"` // nanoseconds that readings are rounded to; 0 for none
 }
 
 // A Layout says what the host has done to a module so that its instances can be
@@ -76,6 +98,7 @@ type Image struct {
 	Globals []uint64 `cbor:"globals,omitempty"`
 	Random  []uint32 `cbor:"random,omitempty"`  // where generators of random numbers lie that are to be seeded anew
 	Streams uint32   `cbor:"streams,omitempty"` // what the guest has done to its standard streams
+	Elapsed uint64   `cbor:"elapsed,omitempty"` // by how much it has moved a fixed clock, in nanoseconds
 }
 
 // Capture is the payload of a CAPTURE frame. On systems without descriptors the
@@ -119,6 +142,19 @@ type Failure struct {
 	Module  uint32 `cbor:"module,omitempty"` // KindModule: serialize.ModuleErrorKind
 	Name    string `cbor:"name,omitempty"`   // KindModule: the export or import meant
 	Init    bool   `cbor:"init,omitempty"`   // the initializer failed, the call did not begin
+}
+
+// A Command is the input of a CALL that runs one.
+type Command struct {
+	Args []string `cbor:"args,omitempty"` // its name first
+	Env  []string `cbor:"env,omitempty"`  // each entry "KEY=value"
+}
+
+// A CommandResult is the output of a CALL that runs a command.
+type CommandResult struct {
+	ExitCode uint32 `cbor:"ExitCode"`
+	Stderr   []byte `cbor:"Stderr"`
+	Stdout   []byte `cbor:"Stdout"`
 }
 
 // Kinds of failure, in [Header.Code] of a FAIL frame.

@@ -24,7 +24,8 @@ func filled() map[string]any {
 			Inline: true, Module: 4, Entry: 5, EntryName: []byte{2},
 			Host: []string{"lookup"}, Init: "setup", InitInput: []byte{4}, InitCodec: 257,
 			Layout: &wire.Layout{Globals: 1, Start: true, MaxPages: 2}, Base: 6, Class: 7,
-			Image: &wire.Image{Number: 1, Size: 2, Globals: []uint64{3}, Random: []uint32{4}, Streams: 5}, ImageSent: true, Seed: 8, HostCalls: 9,
+			Image: &wire.Image{Number: 1, Size: 2, Globals: []uint64{3}, Random: []uint32{4}, Streams: 5, Elapsed: 6}, ImageSent: true, Seed: 8, HostCalls: 9, Codecs: []string{"msgpack"},
+			Args: []string{"guest"}, Env: []string{"A=1"}, Clock: &wire.Clock{Fixed: true, Start: 1, Resolution: 2},
 		},
 		"capture": &wire.Capture{
 			WarmUp: []wire.WarmUp{{Function: "f", Input: []byte{1}, Codec: 257}}, Inline: true,
