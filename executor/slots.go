@@ -115,16 +115,16 @@ func (w *worker) bind(cl *call) (uint32, error) {
 		s.slots = make(map[slotKey]*boundSlot)
 	}
 	s.slots[key] = &boundSlot{number: number, used: s.clock, image: image, code: code}
-	if err := w.dropModules(key, w.noteModules()); err != nil {
+	if err := w.dropModules(key); err != nil {
 		return 0, err
 	}
+	w.noteModules()
 	return number, w.dropImages(key)
 }
 
 // noteModules tells the scheduler what the process has loaded by now, and takes
-// its memory anew as what growth is measured from. It returns the modules that the
-// executor has dropped.
-func (w *worker) noteModules() (dropped map[[sha256.Size]byte]struct{}) {
+// its memory anew as what growth is measured from.
+func (w *worker) noteModules() {
 	modules := make(map[[sha256.Size]byte]struct{}, maxWorkerModules)
 	for k := range w.slots.slots {
 		modules[k.digest] = struct{}{}
@@ -132,20 +132,9 @@ func (w *worker) noteModules() (dropped map[[sha256.Size]byte]struct{}) {
 	c := w.core
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for digest := range modules {
-		if c.modules[digest] != nil {
-			continue
-		}
-		if dropped == nil {
-			dropped = make(map[[sha256.Size]byte]struct{})
-		}
-		dropped[digest] = struct{}{}
-		delete(modules, digest)
-	}
 	w.modules = modules
 	w.reference = 0
 	w.nextCheck = time.Now().Add(c.opts.GrowthCheck)
-	return dropped
 }
 
 // load binds one slot in the process and reads the answer. It returns the number of
@@ -276,13 +265,20 @@ func (w *worker) makeRoom(key slotKey, code int64) error {
 	return nil
 }
 
-// dropModules unloads what the executor has dropped, but not what was just bound.
-func (w *worker) dropModules(bound slotKey, dropped map[[sha256.Size]byte]struct{}) error {
+// dropModules unloads what is of a module that the executor has dropped, but not what
+// was just bound.
+func (w *worker) dropModules(bound slotKey) error {
+	var dropped []slotKey
+	w.core.mu.Lock()
 	for k := range w.slots.slots {
-		if _, ok := dropped[k.digest]; ok && k.digest != bound.digest {
-			if err := w.unload(k); err != nil {
-				return err
-			}
+		if k.digest != bound.digest && w.core.modules[k.digest] == nil {
+			dropped = append(dropped, k)
+		}
+	}
+	w.core.mu.Unlock()
+	for _, k := range dropped {
+		if err := w.unload(k); err != nil {
+			return err
 		}
 	}
 	return nil

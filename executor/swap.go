@@ -29,6 +29,9 @@ var errSwapPatience = errors.New("executor: workers are busy")
 // returns nil, every Submit through the handle calls the new module; calls that were
 // submitted before keep the one they had, and none fails because of the change.
 //
+// Only this executor is made ready: in another that calls through the handle, the first
+// calls wait for that. Whether Options.Initializer goes well in the module is not tried.
+//
 // When the module is refused or lacks a function, with a *serialize.ModuleError, or ctx
 // ends first, with its cause, or the executor takes no calls, the handle points where it did. Of
 // several Swaps of one handle at a time, the last to return decides. A module that was

@@ -1,7 +1,6 @@
 package executor_test
 
 import (
-	"context"
 	"crypto/ed25519"
 	"testing"
 
@@ -96,7 +95,7 @@ func TestTrustedKeys_reusable(t *testing.T) {
 			ex := get(t, r, base)
 			o := base
 			o.TrustedKeys = tc.keys
-			_, err := r.Get(context.Background(), &o)
+			_, err := r.Get(t.Context(), &o)
 			require.Equal(t, name == "malformed", err != nil)
 			require.Equal(t, tc.same, ex.Stats().ID == 1)
 		})

@@ -52,9 +52,10 @@ func readKeyFile(flag, path, kind string) (blocks [][]byte, err error) {
 	return blocks, nil
 }
 
-// readPublicKeys returns the Ed25519 keys in a file, of which there is at least one.
-func readPublicKeys(flag, path string) ([]ed25519.PublicKey, error) {
-	blocks, err := readKeyFile(flag, path, pemPublic)
+// readPublicKeys returns the Ed25519 keys in a file given to --trust, of which there
+// is at least one.
+func readPublicKeys(path string) ([]ed25519.PublicKey, error) {
+	blocks, err := readKeyFile("--trust", path, pemPublic)
 	if err != nil {
 		return nil, err
 	}
@@ -62,33 +63,33 @@ func readPublicKeys(flag, path string) ([]ed25519.PublicKey, error) {
 	for i, der := range blocks {
 		parsed, err := x509.ParsePKIXPublicKey(der)
 		if err != nil {
-			return nil, usagef("%s: key %d of %s: %w", flag, i+1, path, err)
+			return nil, usagef("--trust: key %d of %s: %w", i+1, path, err)
 		}
 		key, ok := parsed.(ed25519.PublicKey)
 		if !ok {
-			return nil, usagef("%s: key %d of %s is no Ed25519 key", flag, i+1, path)
+			return nil, usagef("--trust: key %d of %s is no Ed25519 key", i+1, path)
 		}
 		keys = append(keys, key)
 	}
 	return keys, nil
 }
 
-// readPrivateKey returns the Ed25519 key in a file.
-func readPrivateKey(flag, path string) (ed25519.PrivateKey, error) {
-	blocks, err := readKeyFile(flag, path, pemPrivate)
+// readPrivateKey returns the Ed25519 key in a file given to --key.
+func readPrivateKey(path string) (ed25519.PrivateKey, error) {
+	blocks, err := readKeyFile("--key", path, pemPrivate)
 	if err != nil {
 		return nil, err
 	}
 	if len(blocks) > 1 {
-		return nil, usagef("%s: %s holds %d keys where one is wanted", flag, path, len(blocks))
+		return nil, usagef("--key: %s holds %d keys where one is wanted", path, len(blocks))
 	}
 	parsed, err := x509.ParsePKCS8PrivateKey(blocks[0])
 	if err != nil {
-		return nil, usagef("%s: %s: %w", flag, path, err)
+		return nil, usagef("--key: %s: %w", path, err)
 	}
 	key, ok := parsed.(ed25519.PrivateKey)
 	if !ok {
-		return nil, usagef("%s: %s is no Ed25519 key", flag, path)
+		return nil, usagef("--key: %s is no Ed25519 key", path)
 	}
 	return key, nil
 }

@@ -55,7 +55,7 @@ func (g *settings) load(path string) (*serialize.Module, error) {
 		return nil, err
 	}
 	for _, file := range g.trust {
-		keys, err := readPublicKeys("--trust", file)
+		keys, err := readPublicKeys(file)
 		if err != nil {
 			return nil, err
 		}

@@ -76,7 +76,7 @@ func (s *streams) sign(keyFile, path, output string) error {
 	if keyFile == "" {
 		return usagef("sign wants --key FILE (sandpool keygen makes one)")
 	}
-	key, err := readPrivateKey("--key", keyFile)
+	key, err := readPrivateKey(keyFile)
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,8 @@ func replaceFile(path string, content []byte) error {
 		return err
 	}
 	_, err = f.Write(content)
-	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err == nil {
+	err = errors.Join(err, f.Chmod(0o644)) //nolint:gosec // G302: who uses the module reads its signature too
+	if err = errors.Join(err, f.Close()); err == nil {
 		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
