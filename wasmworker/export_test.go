@@ -102,7 +102,8 @@ type Lines struct{ l *lines }
 // NewLines returns a stream whose lines go to a host on these pipes.
 func NewLines(requests io.Reader, replies io.Writer, stream uint16, most uint64) Lines {
 	s := &server{r: wire.NewReader(requests), out: newReplies(replies)}
-	s.call = &call{id: 7, slot: &slot{Load: wire.Load{LogBytes: most}}, logLeft: most}
+	s.call = &call{id: 7, slot: &slot{Load: wire.Load{LogBytes: most, Stdout: most, Stderr: most}}}
+	s.call.left = s.call.slot.logLimits()
 	return Lines{&lines{s: s, stream: stream}}
 }
 

@@ -85,6 +85,8 @@ func (s *server) askHost(number uint32, input []byte) (status uint32, err error)
 		status = guestabi.HostOK
 	case wire.HostFailed:
 		status = guestabi.HostFailed
+	case wire.HostStopped:
+		s.end(s.call.stoppedByHost())
 	default:
 		return 0, fmt.Errorf("host answered with code %d", ret.Code)
 	}

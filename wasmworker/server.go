@@ -38,6 +38,7 @@ type server struct {
 	instances int               // how many they are
 	pages     *snapshot.Pages   // nil where the system does not tell which were written to
 	audit     audit
+	dog       *watchdog // shared with the same goroutine; nil in tests
 	heap      heapWatch
 
 	call    *call   // the call being run: one; nil between calls

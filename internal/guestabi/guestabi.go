@@ -47,6 +47,11 @@ const (
 	LimitInput  = "input"
 	LimitOutput = "output"
 	LimitLog    = "log"
+	LimitCPU    = "cpu"
+	LimitStack  = "stack"
+	LimitFuel   = "fuel"
+	LimitStdout = "stdout"
+	LimitStderr = "stderr"
 )
 
 // A Function is one entry of a module's description.
