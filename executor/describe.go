@@ -37,7 +37,8 @@ func Describe(ctx context.Context, e *Executor, m *serialize.Module) (Descriptio
 		return Description{}, err
 	}
 	o := &x.core.opts
-	t := target{module: m, method: o.StartMethod, limits: Limits{}.withDefaults(o.Limits)}
+	t := target{module: m, method: o.StartMethod, mode: o.mode(), limits: Limits{}.withDefaults(o.Limits)}
+	t.limits.Fuel = 0 // describing a module is no call of its functions
 	if err := t.check(o); err != nil {
 		return Description{}, err
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/sandpool/sandpool/internal/guestabi"
+	"github.com/sandpool/sandpool/internal/wasmbin"
 	"github.com/sandpool/sandpool/internal/wire"
 	"github.com/sandpool/sandpool/serialize"
 	"github.com/sandpool/sandpool/startmethod"
@@ -20,6 +21,9 @@ import (
 type Func[In, Out any] struct {
 	// Module holds the function. Required.
 	Module *serialize.Module
+	// Meter has the call's processor time and fuel measured, see [Usage]. It runs code
+	// that counts, as with a limit on fuel.
+	Meter bool
 	// Name is the name the guest registered the function by. Required.
 	Name string
 	// Grants are what the call may use of the host. The zero value is nothing.
@@ -72,6 +76,9 @@ type target struct {
 	tenant     string
 	priority   int
 	idempotent bool
+
+	mode  wasmbin.Mode // of the code it runs
+	meter bool
 }
 
 // hostSeparator stands in no name of a host function.
@@ -94,6 +101,10 @@ func (f Func[In, Out]) resolve(o *Options) (target, error) {
 		codecs: codecNumber[In]() | codecNumber[Out]()<<8,
 		seed:   f.Grants.Seed,
 		tenant: f.Tenant, priority: f.Priority, idempotent: f.Idempotent,
+	}
+	t.mode, t.meter = o.mode(), f.Meter
+	if t.meter || t.limits.Fuel > 0 {
+		t.mode = wasmbin.Fuel
 	}
 	if f.Module == nil {
 		return t, &OptionError{"Func.Module", "is nil"}

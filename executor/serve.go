@@ -50,8 +50,12 @@ func (w *worker) armWall(cl *call) {
 
 func (w *worker) armWallLocked(cl *call) {
 	wall := cl.target.limits.Wall
-	w.armLocked(wall, func(over time.Duration) error {
-		return &LimitError{Limit: guestabi.LimitWall, Max: int64(wall), Used: int64(wall + over)}
+	limit := wall
+	if w.stops && wall > 0 {
+		limit += lateAfter // the worker knows better
+	}
+	w.armLocked(limit, func(over time.Duration) error {
+		return &LimitError{Limit: guestabi.LimitWall, Max: int64(wall), Used: int64(limit + over)}
 	})
 }
 
@@ -92,6 +96,7 @@ func (w *worker) unsent() ([]callFrame, error) {
 		return nil, errCondemned
 	}
 	w.held = w.core.dropUnsentLocked(w.held, 1)
+	w.stoppable = w.stops
 	frames := w.sending[:0]
 	for _, cl := range w.held {
 		if cl.seq == 0 {
@@ -128,6 +133,10 @@ func (w *worker) answer(cl *call) error {
 		{Type: wire.TypeHostCall, Max: max(wire.MaxLogLine, uint32(cl.target.limits.Output))},
 		{Type: wire.TypeRevoked, Max: 0},
 	}
+	if cl.target.meter {
+		limits = append(limits, wire.Limit{Type: wire.TypeUsage, Max: wire.UsageSize})
+	}
+	var usage Usage
 	logs := guestLog{call: cl, worker: w}
 	for {
 		h, err := w.conn.r.Next(limits)
@@ -148,12 +157,16 @@ func (w *worker) answer(cl *call) error {
 			if err := w.hostCall(cl, h, &logs); err != nil {
 				return err
 			}
+		case wire.TypeUsage:
+			if err := w.conn.usage(&usage); err != nil {
+				return err
+			}
 		case wire.TypeResult:
 			output, err := w.conn.r.Payload(nil)
 			if err != nil {
 				return err
 			}
-			usage := Usage{Run: time.Duration(max(h.Time, 0)), Memory: int64(h.Code) << 16}
+			usage.Run, usage.Memory = time.Duration(max(h.Time, 0)), int64(h.Code)<<16
 			return w.settle(cl, output, usage, nil)
 		case wire.TypeFail:
 			err := w.failure(h, cl)
@@ -161,7 +174,7 @@ func (w *worker) answer(cl *call) error {
 			if !ok {
 				return err
 			}
-			return w.settle(cl, nil, Usage{}, answer.err)
+			return w.settle(cl, nil, usage, answer.err)
 		}
 	}
 }
@@ -182,6 +195,7 @@ func (w *worker) settle(cl *call, output []byte, usage Usage, err error) error {
 		}
 		if cl.state != Done {
 			cl.usage.Run, cl.usage.Memory, cl.usage.Cold = usage.Run, usage.Memory, w.cold
+			cl.usage.CPU, cl.usage.Fuel = usage.CPU, usage.Fuel
 			if cl.kind == callFunction {
 				cl.module.paceLocked(cl.target.name, time.Since(w.began))
 			}
@@ -203,6 +217,7 @@ func (w *worker) settle(cl *call, output []byte, usage Usage, err error) error {
 // nextLocked takes a worker's first call off it and goes on as proceedLocked does.
 func (c *core) nextLocked(w *worker) (check bool) {
 	cl := w.held[0]
+	w.stopping = false
 	w.held[0] = nil
 	w.held = w.held[1:]
 	c.letGoLocked(cl)
@@ -265,6 +280,11 @@ func (w *worker) failure(h wire.Header, cl *call) error {
 		err = limitError(f)
 	case wire.KindModule:
 		err = moduleError(f, cl.target.module)
+	case wire.KindStopped:
+		if !w.isStopping() {
+			return errors.New("worker ended a call that it was not told to")
+		}
+		err = errStopped
 	default:
 		return fmt.Errorf("worker gave up: %s", quote.Line(f.Message))
 	}

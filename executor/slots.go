@@ -34,6 +34,8 @@ type slotKey struct {
 	memory int64
 	output int64
 	log    int64
+	more   moreLimits
+	meter  bool
 	host   string
 	seed   uint64
 	class  uint64 // of images; 0 for methods without
@@ -47,11 +49,11 @@ type boundSlot struct {
 }
 
 // slotKeyOf returns what a call's slot is bound to.
-func slotKeyOf(cl *call) slotKey {
+func slotKeyOf(cl *call) (slotKey, *program, error) {
 	t := &cl.target
 	key := slotKey{
-		digest: t.module.Sum(), code: t.module.Sum(), name: t.name, method: cl.start.method,
-		memory: t.limits.Memory, output: t.limits.Output, log: t.limits.Log, host: t.host, seed: t.seed,
+		digest: t.module.Sum(), name: t.name, method: cl.start.method,
+		memory: t.limits.Memory, output: t.limits.Output, log: t.limits.Log, more: moreLimitsOf(t.limits), meter: t.meter, host: t.host, seed: t.seed,
 	}
 	switch {
 	case cl.kind == callPreload && key.method != startmethod.Fresh:
@@ -59,16 +61,21 @@ func slotKeyOf(cl *call) slotKey {
 	case cl.kind == callDescribe && key.method == startmethod.Warm && cl.start.snap == nil:
 		key.method = startmethod.Precompiled // without the initializer: the warm instance needs it
 	}
-	if key.method != startmethod.Fresh {
-		key.code = cl.module.program.sum
+	p := cl.module.program
+	if key.method == startmethod.Fresh {
+		var err error
+		if p, err = cl.module.shared(); err != nil {
+			return key, nil, answerError{loadError(err)}
+		}
 	}
+	key.code = p.sum
 	if key.restores() {
 		key.class = cl.start.class
 	}
 	if key.method == startmethod.Snapshot {
 		key.image = cl.start.snap.meta.Number
 	}
-	return key
+	return key, p, nil
 }
 
 // restores reports whether the slot's instances may start as an image.
@@ -79,7 +86,11 @@ func (k slotKey) restores() bool {
 // bind returns the slot for a call's target, loading it into the process first
 // when it is not there.
 func (w *worker) bind(cl *call) (uint32, error) {
-	key := slotKeyOf(cl)
+	key, p, err := slotKeyOf(cl)
+	if err != nil {
+		return 0, err
+	}
+	w.canStop(cl, p)
 	s := &w.slots
 	s.clock++
 	if b := s.slots[key]; b != nil {
@@ -130,6 +141,7 @@ func (w *worker) load(cl *call, key slotKey, number uint32) (image uint64, err e
 	}
 	l.Source, l.Digest = key.digest[:], key.code[:]
 	l.Function, l.Method, l.Class = key.name, string(key.method), key.class
+	l.Meter = key.meter
 	blobs, err := w.missing(cl, key, &l)
 	if err != nil {
 		return 0, answerError{&StartError{Stage: "load", Err: err}}
@@ -147,6 +159,8 @@ func (w *worker) load(cl *call, key slotKey, number uint32) (image uint64, err e
 func loadOf(t target, init initializer) wire.Load {
 	return wire.Load{
 		Memory: uint64(t.limits.Memory), Output: uint64(t.limits.Output), LogBytes: uint64(t.limits.Log),
+		CPU: uint64(t.limits.CPU), Stack: uint64(t.limits.Stack), Fuel: uint64(t.limits.Fuel),
+		Stdout: uint64(t.limits.Stdout), Stderr: uint64(t.limits.Stderr),
 		Host: t.hostNames(), Seed: t.seed, Init: init.name, InitInput: init.input, InitCodec: init.codec,
 	}
 }
@@ -163,11 +177,11 @@ func (w *worker) missing(cl *call, key slotKey, l *wire.Load) ([]*shm.Blob, erro
 	held := w.slots.any(func(k slotKey, _ *boundSlot) bool { return k.digest == key.digest && k.code == key.code })
 	if key.method == startmethod.Fresh {
 		if !held {
-			bytes, err := m.shared()
+			fresh, err := m.shared()
 			if err != nil {
 				return nil, err
 			}
-			l.Module = add(bytes)
+			l.Module = add(fresh.bytes)
 		}
 		return blobs, nil
 	}

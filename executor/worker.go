@@ -25,6 +25,7 @@ type worker struct {
 	conn    *conn
 	slots   slotTable
 	slot    uint32      // of the calls it serves
+	stops   bool        // the code of that slot can be ended
 	sending []callFrame // reused by unsent
 	cold    bool        // the current call had its module loaded
 	yielded time.Time   // when the goroutine last let others run
@@ -48,6 +49,8 @@ type worker struct {
 	held        []*call
 	lastSeq     uint64 // of calls written
 	revoking    bool   // a REVOKE of the calls from revokeFrom to revokeTo has not been answered
+	stopping    bool   // it has been told to end its first call, which is done
+	stoppable   bool   // it could be
 	surrendered bool   // and they have been given to others already
 	deadBytes   int    // of dropped calls that may still be unread in the pipe
 	deadSeq     uint64 // the last of these
@@ -259,7 +262,11 @@ func (w *worker) expire() {
 		if len(w.held) > 0 {
 			c.finishLocked(w.held[0], nil, w.late(over))
 		}
-		c.condemnLocked(w)
+		if w.stopping {
+			c.condemnLocked(w) // it has not answered
+		} else {
+			c.stopLocked(w)
+		}
 	})
 }
 
