@@ -57,6 +57,7 @@ type core struct {
 	over      callList             // calls whose context was found ended, until they have heard of it
 	blocked   map[*tenant]struct{} // tenants with calls whose Submit waits for room
 	modules   map[moduleKey]*module
+	stopGrace time.Duration          // set by tests; see stopGrace
 	hottest   *module                // the one with the most calls, for standbys
 	classes   uint64                 // counts images
 	capturing map[*image]*module     // images that are being captured
@@ -94,6 +95,7 @@ func newCore(o Options, id uint64, setup setup) *core {
 		queue:     newQueue(o.TenantWorkers),
 		blocked:   make(map[*tenant]struct{}),
 		modules:   make(map[moduleKey]*module),
+		stopGrace: stopGrace,
 		capturing: make(map[*image]*module),
 		snapshots: make(map[*snapshot]struct{}),
 		fleet:     newFleet(o.Workers),

@@ -29,7 +29,11 @@ func (w *worker) serveCall(cl *call) error {
 		w.armWall(cl)
 	}
 	// A worker that is gone may have answered, or begun, what it was sent before.
-	if err := w.send(); err != nil && (!sent || !isEnd(err)) {
+	err := w.send()
+	if errors.Is(err, errUnwanted) {
+		return w.settle(cl, nil, Usage{}, errStopped)
+	}
+	if err != nil && (!sent || !isEnd(err)) {
 		return err
 	}
 	return w.answer(cl)
@@ -45,7 +49,9 @@ func (w *worker) sent(cl *call) bool {
 func (w *worker) armWall(cl *call) {
 	w.core.mu.Lock()
 	defer w.core.mu.Unlock()
-	w.armWallLocked(cl)
+	if !w.stopping {
+		w.armWallLocked(cl)
+	}
 }
 
 func (w *worker) armWallLocked(cl *call) {
@@ -96,6 +102,9 @@ func (w *worker) unsent() ([]callFrame, error) {
 		return nil, errCondemned
 	}
 	w.held = w.core.dropUnsentLocked(w.held, 1)
+	if first := w.held[0]; first.seq == 0 && first.state == Done {
+		return nil, errUnwanted
+	}
 	w.stoppable = w.stops
 	frames := w.sending[:0]
 	for _, cl := range w.held {

@@ -226,7 +226,7 @@ func notBegun(err error) error {
 func (w *worker) arm(cl *call, limit time.Duration, late func(over time.Duration) error) {
 	w.core.mu.Lock()
 	defer w.core.mu.Unlock()
-	if len(w.held) > 0 && w.held[0] == cl {
+	if len(w.held) > 0 && w.held[0] == cl && !w.stopping {
 		w.armLocked(limit, late)
 	}
 }
@@ -262,7 +262,7 @@ func (w *worker) expire() {
 		if len(w.held) > 0 {
 			c.finishLocked(w.held[0], nil, w.late(over))
 		}
-		if w.stopping {
+		if w.stopping || len(w.held) > 0 && w.held[0].seq == 0 {
 			c.condemnLocked(w) // it has not answered
 		} else {
 			c.stopLocked(w)
