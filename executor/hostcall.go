@@ -131,7 +131,7 @@ func (w *worker) callHost(cl *call, name string, input []byte) (r hostResult, er
 		switch {
 		case w.condemned:
 			err = errCondemned
-		case w.stopping && errors.Is(err, errCondemned):
+		case w.stopping && (err == nil || errors.Is(err, errCondemned)):
 			r, err = hostResult{stopped: true}, nil
 		}
 	})

@@ -55,6 +55,9 @@ func (s *server) callHost(name, input []byte) (status uint32) {
 	if err != nil {
 		s.end(internalFailure(err))
 	}
+	if f := c.stopped(); f != nil {
+		s.end(f) // its time has run out meanwhile
+	}
 	return status
 }
 
