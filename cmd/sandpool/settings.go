@@ -29,6 +29,7 @@ type settings struct {
 	timeout  time.Duration
 	verbose  bool
 	workers  int // of run only
+	limits   limits
 }
 
 // add gives the command the flags and what their values are to begin with.
@@ -38,6 +39,7 @@ func (g *settings) add(cmd *cobra.Command) {
 	f.SortFlags = false
 	f.DurationVar(&g.timeout, "timeout", g.timeout, "wall `time` of a call, such as 300ms or 2m; 0 for no limit")
 	f.Var(&g.memory, "memory", "most linear memory of a call, such as 64MiB; 0 for what the format allows")
+	g.limits.add(f)
 	f.Var(&g.method, "start-method", "how a call gets its instance: "+methodNames()+", or loky's name for one (default "+defaultMethod()+"; the variable "+startmethod.Variable+" has another)")
 	f.Var(&g.digest, "digest", "refuse a module whose digest is another, in the form sha256:…")
 	f.StringVar(&g.cacheDir, "cache-dir", "", "private `directory` that keeps compiled modules, or none (default: sandpool in the user's cache)")
@@ -70,6 +72,9 @@ func (g *settings) check() error {
 	if g.timeout < 0 {
 		return usagef("--timeout: %v is negative", g.timeout)
 	}
+	if err := g.limits.check(); err != nil {
+		return err
+	}
 	return nil
 }
 
@@ -82,6 +87,7 @@ func (g *settings) executor(s *streams) (*executor.Executor, error) {
 		Workers:     g.workers,
 		Limits:      executor.Limits{Wall: g.timeout, Memory: int64(g.memory), Input: maxInput},
 	}
+	g.limits.set(o)
 	if o.Limits.Wall == 0 {
 		o.Limits.Wall = -1
 	}
