@@ -101,7 +101,7 @@ func TestWall_sleep(t *testing.T) {
 
 func TestContext_running(t *testing.T) {
 	t.Parallel()
-	ex := newExecutor(t, executor.Options{Workers: 1})
+	ex := newExecutor(t, executor.Options{Interrupt: executor.KillOnly, Workers: 1})
 	reason := errors.New("nobody wants it any more")
 	for name, tc := range map[string]struct {
 		ctx  func() (context.Context, func())
