@@ -14,7 +14,7 @@ import (
 // value no limit beyond what the format itself sets.
 type Limits struct {
 	// Wall is the time from the moment a worker that has the module is given the
-	// call to its answer; a call that takes longer is ended by killing its worker.
+	// call to its answer; see Options.Interrupt for how a call that takes longer is ended.
 	// The default is 30 s. Waiting in the queue does not count, nor does loading the
 	// module, which has a limit of its own.
 	Wall time.Duration
