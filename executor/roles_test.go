@@ -70,7 +70,7 @@ var roles = map[string]func(){
 		fourth(func(_ *proc.Inherited, w *wire.Writer, h wire.Header) { w.Write(result(h.ID+1), nil) })
 	},
 	"unstoppable": func() { takeover(func(*wire.Writer, wire.Header) { select {} }) },
-	"deaf": func() { ready(pipes(), engine.Version()) },
+	"deaf":        func() { ready(pipes(), engine.Version()) },
 	"logflood": func() {
 		takeover(func(w *wire.Writer, h wire.Header) {
 			for {

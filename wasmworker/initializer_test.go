@@ -181,7 +181,7 @@ func TestInitializer_prints(t *testing.T) {
 	w.expect(header)
 	w.answer(2, 0, nil)
 	f := w.failure(2, 1, wire.KindLimit)
-	require.Equal(t, guestabi.LimitLog, f.Limit)
+	require.Equal(t, guestabi.LimitStdout, f.Limit)
 	require.False(t, f.Init, "the call's part was too much")
 	w.echoes(3, 2)
 	w.stops()
