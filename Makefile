@@ -127,6 +127,11 @@ hostile: ## hostile modules beside a good neighbour: the whole corpus, cuts, and
 bench-start: ## compare the start methods with each other and with wazero by itself (ARGS: flags of BenchmarkStart)
 	go test -run '^$$' -bench '^BenchmarkStart$$' -benchtime=1x -timeout=10m ./wasmworker -args -start.json=$(BUILD)/bench/start.json $(ARGS)
 
+.PHONY: bench-limits
+bench-limits: deps ## what it costs to end calls and to count fuel, and how late deadlines are met (ARGS: flags of BenchmarkLimits)
+	go test -run '^$$' -bench '^BenchmarkLimits$$' -benchtime=1x -timeout=10m ./wasmworker -args $(ARGS)
+	go test -run '^$$' -bench '^BenchmarkDeadline$$' -benchtime=1x -timeout=10m ./executor
+
 .PHONY: nightly
 nightly: ## the long forms: fuzzing ten minutes a target, all tests ten times under the race detector, parity, chaos, leak, hostile and the benchmark of the start methods
 	$(MAKE) fuzz FUZZTIME=10m

@@ -47,6 +47,9 @@ type Usage struct {
 	Cold        bool               // the worker had to load the module first
 	Cached      bool               // the result is one of an earlier call of a Pure function
 	StartMethod startmethod.Method // how it really got its instance
+	CPU         time.Duration      // processor time of its worker's process; 0 unless [Func.Meter] is set
+	Fuel        int64              // units that the function has taken, see [Limits]; 0 unless [Func.Meter] is set
+	KillOnly    string             // why the call could be ended only by killing its worker, though [Options.Interrupt] has no such wish; empty otherwise
 	Fallback    string             // why that is not the method asked for, or why it has no image; empty otherwise
 	HostCalls   int64              // host functions that it has run, by all its attempts; log lines do not count
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sandpool/sandpool/internal/guestabi"
 	"github.com/sandpool/sandpool/internal/proc"
 	"github.com/sandpool/sandpool/internal/quote"
 	"github.com/sandpool/sandpool/internal/shm"
@@ -74,9 +75,9 @@ func (c *core) take(cl *call) (*snapshot, error) {
 		return nil, err
 	}
 	timeout := cmp.Or(c.captureTime, captureTimeout(l.Wall))
-	timer := time.AfterFunc(timeout, cn.p.Kill)
+	timer := time.AfterFunc(timeout+stopGrace, cn.p.Kill)
 	defer timer.Stop()
-	meta, err := c.captureIn(cn, cl, draft)
+	meta, err := c.captureIn(cn, cl, draft, timeout)
 	late := !timer.Stop()
 	exit := end() // before the seal: it may have the file mapped
 	if err == nil {
@@ -87,10 +88,13 @@ func (c *core) take(cl *call) (*snapshot, error) {
 	switch {
 	case closedAlready(c.quit):
 		return nil, ErrShutdown
-	case answered:
-		return nil, &verdictError{"capturing its image failed", answer.err}
+	case answered && errors.Is(answer.err, &LimitError{Limit: guestabi.LimitWall}):
+		late = true
+		fallthrough
 	case late:
 		return nil, &verdictError{reason: fmt.Sprintf("capturing its image takes more than %v", timeout)}
+	case answered:
+		return nil, &verdictError{"capturing its image failed", answer.err}
 	case isEnd(err) && exit.Signal != 0: // nobody but the system or its users: it need not be the module
 		return nil, &StartError{Stage: "capture", Stderr: exit.Stderr, Err: exitReason(exit)}
 	case isEnd(err):
@@ -124,7 +128,7 @@ func newSnapshot(draft *shm.Draft, meta wire.Image) (*snapshot, error) {
 }
 
 // captureIn loads the module into the template and has it captured.
-func (c *core) captureIn(cn *conn, cl *call, draft *shm.Draft) (meta wire.Image, err error) {
+func (c *core) captureIn(cn *conn, cl *call, draft *shm.Draft, timeout time.Duration) (meta wire.Image, err error) {
 	w := &worker{core: c, conn: cn, wake: make(chan struct{}, 1)} // of no fleet: it only serves host functions
 	defer func() {
 		var end context.CancelCauseFunc
@@ -146,7 +150,7 @@ func (c *core) captureIn(cn *conn, cl *call, draft *shm.Draft) (meta wire.Image,
 			return meta, err
 		}
 	}
-	if err := cn.w.Write(wire.Header{Type: wire.TypeCapture, ID: 1, Slot: templateSlot}, b); err != nil {
+	if err := cn.w.Write(wire.Header{Type: wire.TypeCapture, ID: 1, Slot: templateSlot, Time: int64(timeout)}, b); err != nil {
 		return meta, err
 	}
 	cl.seq = 1

@@ -1,7 +1,6 @@
 package executor
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
@@ -58,7 +57,8 @@ type core struct {
 	queue     queue                // calls that are ready for a worker
 	over      callList             // calls whose context was found ended, until they have heard of it
 	blocked   map[*tenant]struct{} // tenants with calls whose Submit waits for room
-	modules   map[[sha256.Size]byte]*module
+	modules   map[moduleKey]*module
+	stopGrace time.Duration          // set by tests; see stopGrace
 	hottest   *module                // the one with the most calls, for standbys
 	classes   uint64                 // counts images
 	capturing map[*image]*module     // images that are being captured
@@ -96,7 +96,8 @@ func newCore(o Options, id uint64, setup setup) *core {
 		quit:      make(chan struct{}),
 		queue:     newQueue(o.TenantWorkers),
 		blocked:   make(map[*tenant]struct{}),
-		modules:   make(map[[sha256.Size]byte]*module),
+		modules:   make(map[moduleKey]*module),
+		stopGrace: stopGrace,
 		capturing: make(map[*image]*module),
 		snapshots: make(map[*snapshot]struct{}),
 		fleet:     newFleet(o.Workers),

@@ -45,7 +45,8 @@ func describe(ctx context.Context, e *Executor, m *serialize.Module, priority in
 		return Description{}, err
 	}
 	o := &x.core.opts
-	t := target{module: m, method: o.StartMethod, limits: Limits{}.withDefaults(o.Limits), priority: priority}
+	t := target{module: m, method: o.StartMethod, mode: o.mode(), limits: Limits{}.withDefaults(o.Limits), priority: priority}
+	t.limits.Fuel = 0 // describing a module is no call of its functions
 	t.setCodecs(codecs.NameRaw, codecs.NameRaw)
 	if err := t.check(o); err != nil {
 		return Description{}, err

@@ -146,20 +146,24 @@ const LimitDecoded = "decoded"
 // LimitHostCalls is the limit of a LimitError about Limits.HostCalls.
 const LimitHostCalls = guestabi.LimitHostCalls
 
-// A LimitError reports a limit that a call reached. Max and Used are
-// nanoseconds for "wall", calls for "nested calls" and "hostcalls", and bytes otherwise.
+// A LimitError reports a limit that a call reached. Max and Used are nanoseconds for
+// "wall" and "cpu", functions for "stack", units for "fuel", calls for "nested calls" and
+// "hostcalls", and bytes otherwise.
 type LimitError struct {
-	Limit string // "wall", "memory", "input", "output", "log", LimitDecoded, LimitHostCalls or LimitNested
+	// Limit is "wall", "cpu", "memory", "stack", "fuel", "input", "output", "log", "stdout",
+	// "stderr", LimitDecoded, LimitHostCalls or LimitNested.
+	Limit string
 	Max   int64
 	Used  int64 // at least what was asked for when the limit stopped it
 }
 
 // Error names the limit and both amounts.
 func (e *LimitError) Error() string {
-	if e.Limit == guestabi.LimitWall {
+	if e.Limit == guestabi.LimitWall || e.Limit == guestabi.LimitCPU {
 		return fmt.Sprintf("limit %s exceeded: %v of %v", e.Limit, time.Duration(e.Used), time.Duration(e.Max))
 	}
-	if e.Limit == LimitNested || e.Limit == LimitHostCalls {
+	switch e.Limit {
+	case LimitNested, LimitHostCalls, guestabi.LimitStack, guestabi.LimitFuel:
 		return fmt.Sprintf("limit %s exceeded: %d of %d", e.Limit, e.Used, e.Max)
 	}
 	return fmt.Sprintf("limit %s exceeded: %d of %d bytes", e.Limit, e.Used, e.Max)

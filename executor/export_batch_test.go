@@ -23,5 +23,5 @@ func SetPace(e *Executor, m *serialize.Module, function string, d time.Duration)
 	c := e.core
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.moduleLocked(m).pace[function] = d
+	c.moduleLocked(m, c.opts.mode()).pace[function] = d
 }

@@ -28,7 +28,7 @@ func Images(e *Executor, m *serialize.Module) int {
 	c := e.core
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if held := c.modules[m.Sum()]; held != nil {
+	if held := c.modules[moduleKey{m.Sum(), c.opts.mode()}]; held != nil {
 		return len(held.images)
 	}
 	return 0
@@ -40,7 +40,7 @@ func Waiting(e *Executor, m *serialize.Module) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n := 0
-	if held := c.modules[m.Sum()]; held != nil {
+	if held := c.modules[moduleKey{m.Sum(), c.opts.mode()}]; held != nil {
 		for _, img := range held.images {
 			n += img.waiting.len()
 		}

@@ -19,5 +19,5 @@ func HoldsModule(e *Executor, m *serialize.Module) bool {
 	c := e.core
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.modules[m.Sum()] != nil
+	return c.modules[moduleKey{m.Sum(), c.opts.mode()}] != nil
 }

@@ -101,7 +101,7 @@ func TestWall_sleep(t *testing.T) {
 
 func TestContext_running(t *testing.T) {
 	t.Parallel()
-	ex := newExecutor(t, executor.Options{Workers: 1})
+	ex := newExecutor(t, executor.Options{Interrupt: executor.KillOnly, Workers: 1})
 	reason := errors.New("nobody wants it any more")
 	for name, tc := range map[string]struct {
 		ctx  func() (context.Context, func())
@@ -169,7 +169,7 @@ func TestContext_waitOnly(t *testing.T) {
 
 func TestLimits(t *testing.T) {
 	t.Parallel()
-	ex := newExecutor(t, executor.Options{Workers: 1, Limits: executor.Limits{Memory: 64 << 20, Output: 1 << 20, Input: 1 << 20, Log: 64 << 10}})
+	ex := newExecutor(t, executor.Options{Workers: 1, Limits: executor.Limits{Memory: 64 << 20, Output: 1 << 20, Input: 1 << 20, Log: 64 << 10, Stdout: 64 << 10}})
 	m := fixture(t)
 	type none = struct{}
 	check := func(err error, limit string, most int64) {
@@ -193,7 +193,7 @@ func TestLimits(t *testing.T) {
 	_, err = call(t, ex, raw{Module: tiny(t, "l", guesttest.TinyLogFlood()), Name: "logflood"}, nil)
 	check(err, "log", 64<<10)
 	_, err = call(t, ex, executor.Func[int, none]{Module: m, Name: "flood"}, 1<<20)
-	check(err, "log", 64<<10)
+	check(err, "stdout", 64<<10)
 	_, err = call(t, ex, echoFunc(t), make([]byte, 1<<20+1))
 	check(err, "input", 1<<20)
 	_, err = call(t, ex, raw{Module: tiny(t, "m", guesttest.TinyMemory(1025)), Name: "memory"}, nil)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sandpool/sandpool/internal/codecs"
 	"github.com/sandpool/sandpool/internal/guestabi"
+	"github.com/sandpool/sandpool/internal/wasmbin"
 	"github.com/sandpool/sandpool/internal/wire"
 	"github.com/sandpool/sandpool/serialize"
 	"github.com/sandpool/sandpool/startmethod"
@@ -24,6 +25,9 @@ type Func[In, Out any] struct {
 	// Handle, in the place of Module, points at the module that holds the function at
 	// the time of Submit; see [Swap].
 	Handle *serialize.Handle
+	// Meter has the call's processor time and fuel measured, see [Usage]. It runs code
+	// that counts, as with a limit on fuel.
+	Meter bool
 	// Name is the name the guest registered the function by. Required.
 	Name string
 	// Codec names the codec of input and output, see [serialize.Register]; the guest
@@ -106,6 +110,9 @@ type target struct {
 	tenant     string
 	priority   int
 	idempotent bool
+
+	mode  wasmbin.Mode // of the code it runs
+	meter bool
 }
 
 // hostSeparator stands in no name of a host function.
@@ -126,6 +133,10 @@ func (f Func[In, Out]) resolve(o *Options, codec string) (target, error) {
 		limits: f.Limits.withDefaults(o.Limits),
 		seed:   f.Grants.Seed, command: f.command,
 		tenant: f.Tenant, priority: f.Priority, idempotent: f.Idempotent,
+	}
+	t.mode, t.meter = o.mode(), f.Meter
+	if t.meter || t.limits.Fuel > 0 {
+		t.mode = wasmbin.Fuel
 	}
 	module, err := pointed(f.Module, f.Handle)
 	if err != nil {

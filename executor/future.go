@@ -56,7 +56,7 @@ func (f *Future[T]) Err() error {
 }
 
 // Cancel ends the call unless it is done and returns the state it found. A queued
-// call is removed, a running one's worker is killed and replaced; either way the
+// call is removed, a running one is ended as Options.Interrupt says; either way the
 // call's error is context.Canceled, at once.
 func (f *Future[T]) Cancel() State {
 	if f.call.core == nil {

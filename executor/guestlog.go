@@ -3,6 +3,7 @@ package executor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"runtime/debug"
 
@@ -15,12 +16,23 @@ import (
 type guestLog struct {
 	call   *call
 	worker *worker
-	used   int64
+	used   [len(logLimits)]int64 // by stream
+}
+
+// logLimits are the limits of the streams, by their numbers.
+var logLimits = [...]func(*Limits) int64{
+	wire.StreamLog:    func(l *Limits) int64 { return l.Log },
+	wire.StreamStdout: func(l *Limits) int64 { return l.Stdout },
+	wire.StreamStderr: func(l *Limits) int64 { return l.Stderr },
 }
 
 func (g *guestLog) write(h wire.Header, line []byte) error {
-	g.used += int64(len(line)) + wire.LogLineCost
-	if g.used > g.call.target.limits.Log {
+	if int(h.Flags) >= len(g.used) {
+		return fmt.Errorf("worker logs to stream %d", h.Flags)
+	}
+	used := &g.used[h.Flags]
+	*used += int64(len(line)) + wire.LogLineCost
+	if *used > logLimits[h.Flags](&g.call.target.limits) {
 		return errors.New("worker logs beyond the limit it was given")
 	}
 	sink := g.worker.core.opts.GuestLog

@@ -64,6 +64,10 @@ func (w *worker) hostCall(cl *call, h wire.Header, said *guestWords) error {
 	if err != nil {
 		return err
 	}
+	if r.stopped {
+		answer.Code = wire.HostStopped
+		return w.returnFromHost(answer, nil)
+	}
 	if size := int64(len(r.output)); r.err == nil && size > cl.target.limits.Input {
 		r.err = fmt.Errorf("its output of %d bytes is more than the function's input limit, %d", size, cl.target.limits.Input)
 	}
@@ -88,8 +92,9 @@ func (w *worker) returnFromHost(answer wire.Header, output []byte) error {
 
 // A hostResult is what a host function returned.
 type hostResult struct {
-	output []byte
-	err    error
+	output  []byte
+	err     error
+	stopped bool // nobody waits for it: the call is to end
 }
 
 // callHost runs a host function and waits for it, or for the worker's end, which
@@ -98,10 +103,13 @@ func (w *worker) callHost(cl *call, name string, input []byte) (r hostResult, er
 	c := w.core
 	var ctx context.Context
 	c.update(func() {
-		if cl.state == Done {
-			c.condemnLocked(w) // it has begun what nobody waits for
+		if cl.state == Done && !w.stopping {
+			c.stopLocked(w) // it has begun what nobody waits for
 		}
 		if w.condemned {
+			return
+		}
+		if r.stopped = w.stopping; r.stopped {
 			return
 		}
 		ctx = c.hostContextLocked(cl) //nolint:fatcontext // it is not in a loop: the closure runs once
@@ -109,6 +117,9 @@ func (w *worker) callHost(cl *call, name string, input []byte) (r hostResult, er
 		cl.usage.HostCalls++
 		c.parkLocked(w)
 	})
+	if r.stopped {
+		return r, nil
+	}
 	if ctx == nil {
 		return r, errCondemned
 	}
@@ -138,8 +149,11 @@ func (w *worker) callHost(cl *call, name string, input []byte) (r hostResult, er
 	c.update(func() {
 		w.inHost = false
 		c.parkLocked(w)
-		if w.condemned {
+		switch {
+		case w.condemned:
 			err = errCondemned
+		case w.stopping && (err == nil || errors.Is(err, errCondemned)):
+			r, err = hostResult{stopped: true}, nil
 		}
 	})
 	return r, err
@@ -160,5 +174,5 @@ func (c *core) runHost(ctx context.Context, fn func(context.Context, []byte) ([]
 	if err != nil {
 		err = errors.New(err.Error())
 	}
-	r = hostResult{output, err}
+	r = hostResult{output: output, err: err}
 }

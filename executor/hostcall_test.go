@@ -293,7 +293,7 @@ func TestHost_blocksForEver(t *testing.T) {
 	t.Parallel()
 	entered, leave := make(chan struct{}, 2), make(chan struct{})
 	defer close(leave)
-	ex, fn := newExecutor(t, executor.Options{Workers: 2, Host: host(t, func(context.Context, []byte) ([]byte, error) {
+	ex, fn := newExecutor(t, executor.Options{Interrupt: executor.KillOnly, Workers: 2, Host: host(t, func(context.Context, []byte) ([]byte, error) {
 		entered <- struct{}{}
 		<-leave
 		return nil, nil

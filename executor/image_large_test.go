@@ -71,7 +71,7 @@ func deep(t *testing.T, depth int32) raw {
 func TestSnapshot_deep(t *testing.T) {
 	t.Parallel()
 	for _, depth := range []int32{300_000, 900_000} {
-		limits := executor.Limits{Memory: 1 << 20, Input: 1 << 20, Output: 1 << 20}
+		limits := executor.Limits{Memory: 1 << 20, Input: 1 << 20, Output: 1 << 20, Stack: -1}
 		ex, fn := snapshots(t, executor.Options{Workers: 1, CallsPerWorker: -1, WorkerGrowth: -1, Limits: limits}), deep(t, depth)
 		var begun, grown int64
 		for i := range 40 {
@@ -165,7 +165,7 @@ func TestSnapshot_tooLarge(t *testing.T) {
 // to a new one, the worker is replaced: it is not that call which was too large.
 func TestWarm_deep(t *testing.T) {
 	t.Parallel()
-	limits := executor.Limits{Memory: 1 << 20, Input: 1 << 20, Output: 1 << 20}
+	limits := executor.Limits{Memory: 1 << 20, Input: 1 << 20, Output: 1 << 20, Stack: -1}
 	ex, fn := snapshots(t, executor.Options{Workers: 1, CallsPerWorker: -1, WorkerGrowth: -1, Limits: limits}), deep(t, 2_500_000)
 	fn.StartMethod = startmethod.Warm
 	failed := false

@@ -14,7 +14,7 @@ import (
 // value no limit beyond what the format itself sets.
 type Limits struct {
 	// Wall is the time from the moment a worker that has the module is given the
-	// call to its answer; a call that takes longer is ended by killing its worker.
+	// call to its answer; see Options.Interrupt for how a call that takes longer is ended.
 	// The default is 30 s. Waiting in the queue does not count, nor does loading the
 	// module, which has a limit of its own.
 	Wall time.Duration
@@ -35,10 +35,30 @@ type Limits struct {
 	// an any, or a whole element of a slice. The default is 1 GiB. Codecs that cannot
 	// estimate are bounded by Output only; raw bytes are not decoded.
 	Decoded int64
-	// Log bounds what the call's log lines, standard output and standard error
-	// take together, in bytes, each line counted with 16 bytes more. The default is
-	// 1 MiB.
+	// Log bounds what the call's log lines take together, in bytes, each counted with
+	// 16 bytes more. The default is 1 MiB.
 	Log int64
+	// CPU is the processor time that the worker's process uses from the moment that it
+	// begins the call to its answer. A guest that sleeps or waits for a host function uses none. Zero means
+	// that only Wall bounds it, which one that is not lower does as well. Ignored where
+	// the call cannot be ended but by killing the worker, see [Usage.KillOnly].
+	CPU time.Duration
+	// Stack is how many functions that call others may be on the guest's stack at a
+	// time; tail calls add none. The default is 10 000. Where functions are large the
+	// engine's own limit of 400 MB may come first, with the same error. It is that limit
+	// alone, and a trap, where the code is not instrumented, see [Usage.KillOnly].
+	Stack int64
+	// Fuel is how much a call may execute: one unit for each instruction but end and
+	// else, 64 for memory.grow, and for bulk operations one more for each 16 bytes or each
+	// element. The count is the same at each run and on each machine for the same input,
+	// of a guest that asks for no time and no random numbers. The guest is stopped when it next
+	// enters a loop or a function that calls others. It is the function's own code that counts;
+	// whatever sets its instance up may take as much again. Zero, the default, and negative values
+	// mean no limit, and faster code: see [Func.Meter].
+	Fuel int64
+	// Stdout and Stderr bound what the call prints, in bytes, each line counted with
+	// 16 bytes more. The default is 1 MiB each.
+	Stdout, Stderr int64
 	// HostCalls bounds how many host functions the call runs, its log lines not
 	// counted. The default is 1 000 000.
 	HostCalls int64
@@ -51,6 +71,9 @@ var defaultLimits = Limits{
 	Input:  1 << 30,
 	Output: 256 << 20,
 	Log:    1 << 20,
+	Stack:  10_000,
+	Stdout: 1 << 20,
+	Stderr: 1 << 20,
 
 	Decoded:   1 << 30,
 	HostCalls: 1_000_000,
@@ -62,13 +85,16 @@ var mostLimits = Limits{
 	Input:  wire.MaxPayload,
 	Output: wire.MaxPayload,
 	Log:    1 << 40,
+	Stack:  1<<31 - 1,
+	Stdout: 1 << 40,
+	Stderr: 1 << 40,
 
 	Decoded:   1 << 50,
 	HostCalls: 1 << 62,
 }
 
-// withDefaults returns l with every field resolved: positive, or for Wall zero
-// when there is none.
+// withDefaults returns l with every field resolved: positive, or for Wall, CPU and Fuel
+// zero when there is none.
 func (l Limits) withDefaults(base Limits) Limits {
 	return Limits{
 		Wall:   resolve(l.Wall, base.Wall, mostLimits.Wall),
@@ -76,6 +102,11 @@ func (l Limits) withDefaults(base Limits) Limits {
 		Input:  resolve(l.Input, base.Input, mostLimits.Input),
 		Output: resolve(l.Output, base.Output, mostLimits.Output),
 		Log:    resolve(l.Log, base.Log, mostLimits.Log),
+		CPU:    resolve(l.CPU, base.CPU, mostLimits.CPU),
+		Stack:  resolve(l.Stack, base.Stack, mostLimits.Stack),
+		Fuel:   resolve(l.Fuel, base.Fuel, mostLimits.Fuel),
+		Stdout: resolve(l.Stdout, base.Stdout, mostLimits.Stdout),
+		Stderr: resolve(l.Stderr, base.Stderr, mostLimits.Stderr),
 
 		Decoded:   resolve(l.Decoded, base.Decoded, mostLimits.Decoded),
 		HostCalls: resolve(l.HostCalls, base.HostCalls, mostLimits.HostCalls),
@@ -95,11 +126,14 @@ func resolve[T ~int64](v, base, most T) T {
 
 // check reports the first field of the resolved l over the executor's ceiling.
 func (l Limits) check(ceiling Limits) error {
-	if ceiling.Wall > 0 && (l.Wall == 0 || l.Wall > ceiling.Wall) {
-		if l.Wall == 0 {
-			return overCeiling("Wall", "no limit", ceiling.Wall)
-		}
-		return overCeiling("Wall", l.Wall, ceiling.Wall)
+	if err := checkOptional("Wall", l.Wall, ceiling.Wall); err != nil {
+		return err
+	}
+	if err := checkOptional("CPU", l.CPU, ceiling.CPU); err != nil {
+		return err
+	}
+	if err := checkOptional("Fuel", l.Fuel, ceiling.Fuel); err != nil {
+		return err
 	}
 	for _, f := range []struct {
 		name      string
@@ -111,12 +145,27 @@ func (l Limits) check(ceiling Limits) error {
 		{"Log", l.Log, ceiling.Log},
 		{"Decoded", l.Decoded, ceiling.Decoded},
 		{"HostCalls", l.HostCalls, ceiling.HostCalls},
+		{"Stack", l.Stack, ceiling.Stack},
+		{"Stdout", l.Stdout, ceiling.Stdout},
+		{"Stderr", l.Stderr, ceiling.Stderr},
 	} {
 		if f.asked > f.is {
 			return overCeiling(f.name, f.asked, f.is)
 		}
 	}
 	return nil
+}
+
+// checkOptional checks a field whose zero means that there is no limit.
+func checkOptional[T ~int64](name string, asked, ceiling T) error {
+	switch {
+	case ceiling == 0 || asked > 0 && asked <= ceiling:
+		return nil
+	case asked == 0:
+		return overCeiling(name, "no limit", ceiling)
+	default:
+		return overCeiling(name, asked, ceiling)
+	}
 }
 
 func overCeiling(field string, asked, ceiling any) error {
@@ -129,7 +178,8 @@ func overCeiling(field string, asked, ceiling any) error {
 // limitError is the exported form of a worker's report.
 func limitError(f wire.Failure) error {
 	switch f.Limit {
-	case guestabi.LimitMemory, guestabi.LimitOutput, guestabi.LimitLog, guestabi.LimitHostCalls:
+	case guestabi.LimitMemory, guestabi.LimitOutput, guestabi.LimitLog, guestabi.LimitWall, guestabi.LimitCPU,
+		guestabi.LimitStack, guestabi.LimitFuel, guestabi.LimitStdout, guestabi.LimitHostCalls, guestabi.LimitStderr:
 		return &LimitError{Limit: f.Limit, Max: clamp(f.Max), Used: clamp(f.Used)}
 	default:
 		return fmt.Errorf("worker reports unknown limit %q", f.Limit)

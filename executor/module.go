@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,17 +11,26 @@ import (
 	"github.com/sandpool/sandpool/internal/codecache"
 	"github.com/sandpool/sandpool/internal/engine"
 	"github.com/sandpool/sandpool/internal/shm"
+	"github.com/sandpool/sandpool/internal/wasmbin"
 	"github.com/sandpool/sandpool/serialize"
 	"github.com/sandpool/sandpool/startmethod"
 )
+
+// A moduleKey is the module and how its code is instrumented: each mode is compiled by
+// itself, and has images of its own.
+type moduleKey struct {
+	sum  [sha256.Size]byte
+	mode wasmbin.Mode
+}
 
 // A module is a module as an executor holds it: what is handed to workers, and
 // the calls that wait for that to exist.
 type module struct {
 	source *serialize.Module
+	mode   wasmbin.Mode // of its code
 
-	mu    sync.Mutex // guards bytes; held while they are made
-	bytes *shm.Blob  // the module as it is, once a worker needed it; use shared
+	mu    sync.Mutex // guards fresh; held while it is made
+	fresh *program   // for startmethod.Fresh, once a worker needed it; use shared
 
 	// Guarded by core.mu.
 	users   int                      // calls that are not done, and workers that hold one
@@ -74,12 +84,13 @@ const (
 )
 
 // moduleLocked returns the executor's entry for a module, new if need be.
-func (c *core) moduleLocked(source *serialize.Module) *module {
-	m := c.modules[source.Sum()]
+func (c *core) moduleLocked(source *serialize.Module, mode wasmbin.Mode) *module {
+	key := moduleKey{source.Sum(), mode}
+	m := c.modules[key]
 	if m == nil {
 		c.evictLocked()
-		m = &module{source: source, pace: make(map[string]time.Duration)}
-		c.modules[source.Sum()] = m
+		m = &module{source: source, mode: mode, pace: make(map[string]time.Duration)}
+		c.modules[key] = m
 	}
 	c.lastUse++
 	m.lastUse = c.lastUse
@@ -108,7 +119,7 @@ func (c *core) evictLocked() {
 func (c *core) dropModuleLocked(m *module) {
 	c.releaseImagesLocked(m)
 	m.close()
-	delete(c.modules, m.source.Sum())
+	delete(c.modules, moduleKey{m.source.Sum(), m.mode})
 	if c.hottest == m {
 		c.hottest = nil
 	}
@@ -116,8 +127,8 @@ func (c *core) dropModuleLocked(m *module) {
 
 // close frees the shared bytes; no worker is being given them.
 func (m *module) close() {
-	if m.bytes != nil {
-		_ = m.bytes.Close()
+	if m.fresh != nil {
+		m.fresh.close()
 	}
 	if m.entry != nil {
 		_ = m.entry.Close()
@@ -127,18 +138,18 @@ func (m *module) close() {
 	}
 }
 
-// shared returns the module's bytes in the form that workers get them.
-func (m *module) shared() (*shm.Blob, error) {
+// shared returns the module in the form that workers get it that share nothing.
+func (m *module) shared() (*program, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.bytes == nil {
-		b, err := shm.NewBlob("sandpool-module", m.source.Bytes())
+	if m.fresh == nil {
+		p, err := freshProgram(m.source, m.mode)
 		if err != nil {
 			return nil, err
 		}
-		m.bytes = b
+		m.fresh = p
 	}
-	return m.bytes, nil
+	return m.fresh, nil
 }
 
 // prepareLocked reports whether a call can be queued for a worker. If not, the
@@ -189,8 +200,8 @@ func (c *core) prepare(m *module) {
 
 // program rewrites a module and gets its compiled code.
 func (c *core) program(m *module) (p *program, blob *shm.Blob, entry *codecache.Entry, hit bool, err error) {
-	if p, err = newProgram(m.source); err != nil {
-		return nil, nil, nil, false, &StartError{Stage: "load", Err: err}
+	if p, err = newProgram(m.source, m.mode); err != nil {
+		return nil, nil, nil, false, loadError(err)
 	}
 	entry, hit, err = c.entryFor(m, p)
 	if err == nil && entry != nil {

@@ -75,6 +75,10 @@ type Options struct {
 	// is none.
 	Initializer Initializer
 
+	// Interrupt is how a call is ended early, at a limit or because nobody wants its
+	// result any more.
+	Interrupt Interrupt
+
 	// IsolateTenants keeps tenants apart: a worker that has served one is never
 	// given a call of another, and results are cached apart. Where a tenant has to wait
 	// for a worker of its own, an idle one of another makes room at once, and a busy one

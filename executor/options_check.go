@@ -116,6 +116,9 @@ func (o Options) validate() error {
 	if o.Replace < Drain || o.Replace > Kill {
 		wrong("Replace", "%d is none of Drain and Kill", o.Replace)
 	}
+	if o.Interrupt < Flag || o.Interrupt > KillOnly {
+		wrong("Interrupt", "%d is none of Flag and KillOnly", o.Interrupt)
+	}
 	if o.IsolateTenants < Off || o.IsolateTenants > On {
 		wrong("IsolateTenants", "%d is none of Off, Auto and On", o.IsolateTenants)
 	}

@@ -142,7 +142,7 @@ func (c *core) preloadable(m *serialize.Module) error {
 // preloadOf returns a task that loads a module.
 func (c *core) preloadOf(m *serialize.Module) *call {
 	method := c.opts.StartMethod
-	cl := newCall(target{module: m, method: method, limits: Limits{}.withDefaults(c.opts.Limits)}, nil)
+	cl := newCall(target{module: m, method: method, mode: c.opts.mode(), limits: Limits{}.withDefaults(c.opts.Limits)}, nil)
 	cl.core, cl.kind = c, callPreload
 	return cl
 }
@@ -155,7 +155,7 @@ func (c *core) preloadLocked(w *worker, task *call) {
 		return
 	}
 	task.pinned = w
-	m := c.moduleLocked(task.target.module)
+	m := c.moduleLocked(task.target.module, task.target.mode)
 	m.users++
 	task.module = m
 	c.enqueueLocked(task, false)

@@ -18,30 +18,67 @@ type program struct {
 	layout *wire.Layout // nil when it was not rewritten
 	base   *shm.Blob    // what memory starts as; nil for zeros, and when it was not rewritten
 	unfit  string       // why it was not
+
+	stops    bool   // its code can be ended
+	killOnly string // why it cannot, though it should
 }
 
 // newProgram rewrites a module.
-func newProgram(source *serialize.Module) (p *program, err error) {
+func newProgram(source *serialize.Module, mode wasmbin.Mode) (p *program, err error) {
 	data := source.Bytes()
 	prepared, err := wasmbin.Prepare(data)
 	unfit, ok := errors.AsType[*wasmbin.UnfitError](err)
 	switch {
 	case ok:
-		p = &program{sum: source.Sum(), unfit: unfit.Reason}
+		p = &program{unfit: unfit.Reason}
 	case err != nil:
 		return nil, err // serialize has scanned it before, so there is none
 	default:
 		data = prepared.Bytes
-		p = &program{sum: sha256.Sum256(data), layout: layoutOf(prepared)}
+		p = &program{layout: layoutOf(prepared)}
 		if p.base, err = baseOf(prepared); err != nil {
 			return nil, err
 		}
 	}
-	if p.bytes, err = shm.NewBlob("sandpool-module", data); err != nil {
+	if err := p.instrument(source, data, mode); err != nil {
 		p.close()
 		return nil, err
 	}
 	return p, nil
+}
+
+// freshProgram is a module as workers get it that compile it for each call.
+func freshProgram(source *serialize.Module, mode wasmbin.Mode) (*program, error) {
+	p := new(program)
+	return p, p.instrument(source, source.Bytes(), mode)
+}
+
+// instrument makes the bytes of the program. Code that cannot be ended runs as it is, but
+// for one that is to count.
+func (p *program) instrument(source *serialize.Module, data []byte, mode wasmbin.Mode) error {
+	wasm, err := wasmbin.Instrument(data, mode)
+	if unfit, ok := errors.AsType[*wasmbin.UnfitError](err); ok {
+		if mode == wasmbin.Fuel {
+			return &serialize.ModuleError{Kind: serialize.Limit, Module: source.Name(), Reason: "its code cannot count fuel: " + unfit.Reason}
+		}
+		p.killOnly = unfit.Reason
+		wasm, err = wasmbin.Instrument(data, wasmbin.Plain)
+	}
+	if err != nil {
+		return err
+	}
+	p.stops = mode != wasmbin.Plain && p.killOnly == ""
+	p.sum = sha256.Sum256(wasm)
+	p.bytes, err = shm.NewBlob("sandpool-module", wasm)
+	return err
+}
+
+// loadError is the error of a module that could not be rewritten.
+func loadError(err error) error {
+	if _, ok := errors.AsType[*serialize.ModuleError](err); ok {
+		return err
+	}
+	return &StartError{Stage: "load", Err: err}
 }
 
 func layoutOf(p *wasmbin.Prepared) *wire.Layout {

@@ -152,9 +152,11 @@ func (w *worker) revoked(h wire.Header, cl *call) (gone bool, err error) {
 		w.revoking, w.surrendered = false, false
 		if len(w.held) > 0 {
 			if first := w.held[0]; first.state == Done && first.seq >= w.revokeFrom && first.seq < h.ID {
-				c.condemnLocked(w) // it has begun what nobody waits for
-				err = errCondemned
-				return
+				c.stopLocked(w) // it has begun what nobody waits for
+				if w.condemned {
+					err = errCondemned
+					return
+				}
 			}
 		}
 		gone = c.takeBackLocked(w, h.ID, h.ID+uint64(h.Code), cl)

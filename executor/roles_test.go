@@ -86,7 +86,8 @@ var roles = map[string]func(){
 			}
 		})
 	},
-	"deaf": func() { ready(pipes(), engine.Version()) },
+	"unstoppable": func() { takeover(func(*wire.Writer, wire.Header) { select {} }) },
+	"deaf":        func() { ready(pipes(), engine.Version()) },
 	"logflood": func() {
 		takeover(func(w *wire.Writer, h wire.Header) {
 			for {

@@ -29,7 +29,11 @@ func (w *worker) serveCall(cl *call) error {
 		w.armWall(cl)
 	}
 	// A worker that is gone may have answered, or begun, what it was sent before.
-	if err := w.send(); err != nil && (!sent || !isEnd(err)) {
+	err := w.send()
+	if errors.Is(err, errUnwanted) {
+		return w.settle(cl, nil, Usage{}, errStopped)
+	}
+	if err != nil && (!sent || !isEnd(err)) {
 		return err
 	}
 	return w.answer(cl)
@@ -45,13 +49,19 @@ func (w *worker) sent(cl *call) bool {
 func (w *worker) armWall(cl *call) {
 	w.core.mu.Lock()
 	defer w.core.mu.Unlock()
-	w.armWallLocked(cl)
+	if !w.stopping {
+		w.armWallLocked(cl)
+	}
 }
 
 func (w *worker) armWallLocked(cl *call) {
 	wall := cl.target.limits.Wall
-	w.armLocked(wall, func(over time.Duration) error {
-		return &LimitError{Limit: guestabi.LimitWall, Max: int64(wall), Used: int64(wall + over)}
+	limit := wall
+	if w.stops && wall > 0 {
+		limit += lateAfter // the worker knows better
+	}
+	w.armLocked(limit, func(over time.Duration) error {
+		return &LimitError{Limit: guestabi.LimitWall, Max: int64(wall), Used: int64(limit + over)}
 	})
 }
 
@@ -92,6 +102,10 @@ func (w *worker) unsent() ([]callFrame, error) {
 		return nil, errCondemned
 	}
 	w.held = w.core.dropUnsentLocked(w.held, 1)
+	if first := w.held[0]; first.seq == 0 && first.state == Done {
+		return nil, errUnwanted
+	}
+	w.stoppable = w.stops
 	frames := w.sending[:0]
 	for _, cl := range w.held {
 		if cl.seq == 0 {
@@ -129,6 +143,10 @@ func (w *worker) answer(cl *call) error {
 		{Type: wire.TypeHostCall, Max: max(wire.MaxLogLine, uint32(cl.target.limits.Output))},
 		{Type: wire.TypeRevoked, Max: 0},
 	}
+	if cl.target.meter {
+		limits = append(limits, wire.Limit{Type: wire.TypeUsage, Max: wire.UsageSize})
+	}
+	var usage Usage
 	said := guestWords{logs: guestLog{call: cl, worker: w}}
 	for {
 		h, err := w.conn.r.Next(limits)
@@ -149,12 +167,16 @@ func (w *worker) answer(cl *call) error {
 			if err := w.hostCall(cl, h, &said); err != nil {
 				return err
 			}
+		case wire.TypeUsage:
+			if err := w.conn.usage(&usage); err != nil {
+				return err
+			}
 		case wire.TypeResult:
 			output, err := w.conn.r.Payload(nil)
 			if err != nil {
 				return err
 			}
-			usage := Usage{Run: time.Duration(max(h.Time, 0)), Memory: int64(h.Code) << 16}
+			usage.Run, usage.Memory = time.Duration(max(h.Time, 0)), int64(h.Code)<<16
 			return w.settle(cl, output, usage, nil)
 		case wire.TypeFail:
 			err := w.failure(h, cl)
@@ -162,7 +184,7 @@ func (w *worker) answer(cl *call) error {
 			if !ok {
 				return err
 			}
-			return w.settle(cl, nil, Usage{}, answer.err)
+			return w.settle(cl, nil, usage, answer.err)
 		}
 	}
 }
@@ -183,6 +205,7 @@ func (w *worker) settle(cl *call, output []byte, usage Usage, err error) error {
 		}
 		if cl.state != Done {
 			cl.usage.Run, cl.usage.Memory, cl.usage.Cold = usage.Run, usage.Memory, w.cold
+			cl.usage.CPU, cl.usage.Fuel = usage.CPU, usage.Fuel
 			if cl.kind == callFunction {
 				cl.module.paceLocked(cl.target.name, time.Since(w.began))
 			}
@@ -204,6 +227,7 @@ func (w *worker) settle(cl *call, output []byte, usage Usage, err error) error {
 // nextLocked takes a worker's first call off it and goes on as proceedLocked does.
 func (c *core) nextLocked(w *worker) (check bool) {
 	cl := w.held[0]
+	w.stopping = false
 	w.held[0] = nil
 	w.held = w.held[1:]
 	c.letGoLocked(cl)
@@ -272,6 +296,11 @@ func (w *worker) failure(h wire.Header, cl *call) error {
 		}
 	case wire.KindModule:
 		err = moduleError(f, cl.target.module)
+	case wire.KindStopped:
+		if !w.isStopping() {
+			return errors.New("worker ended a call that it was not told to")
+		}
+		err = errStopped
 	default:
 		return fmt.Errorf("worker gave up: %s", quote.Line(f.Message))
 	}

@@ -27,7 +27,7 @@ func eventually(t *testing.T, ex *executor.Executor, want func(s executor.Stats)
 
 func TestResize(t *testing.T) {
 	t.Parallel()
-	ex, hold := newHolder(t, executor.Options{Workers: 1})
+	ex, hold := newHolder(t, executor.Options{Interrupt: executor.KillOnly, Workers: 1})
 	var futures []*executor.Future[[]byte]
 	for range 3 {
 		futures = append(futures, executor.Submit(t.Context(), ex, hold.fn, nil))
@@ -104,7 +104,7 @@ func TestResize_underLoad(t *testing.T) {
 
 func TestMinWorkers(t *testing.T) {
 	t.Parallel()
-	ex := newExecutor(t, executor.Options{Workers: 3, MinWorkers: 2, IdleTimeout: time.Millisecond})
+	ex := newExecutor(t, executor.Options{Interrupt: executor.KillOnly, Workers: 3, MinWorkers: 2, IdleTimeout: time.Millisecond})
 	eventually(t, ex, func(s executor.Stats) bool { return s.Idle == 2 })
 	spin := spinFunc(t)
 	var futures []*executor.Future[[]byte]

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sandpool/sandpool/internal/shm"
+	"github.com/sandpool/sandpool/internal/wasmbin"
 	"github.com/sandpool/sandpool/internal/wire"
 	"github.com/sandpool/sandpool/startmethod"
 )
@@ -32,12 +33,15 @@ type slotTable struct {
 // A slotKey is what a slot is bound to.
 type slotKey struct {
 	digest [sha256.Size]byte // of the module
+	mode   wasmbin.Mode      // what was added to its code
 	code   [sha256.Size]byte // of the bytes that the process has of it
 	name   string
 	method startmethod.Method
 	memory int64
 	output int64
 	log    int64
+	more   moreLimits
+	meter  bool
 	host   string
 	seed   uint64
 	named  codecNames
@@ -56,11 +60,11 @@ type boundSlot struct {
 }
 
 // slotKeyOf returns what a call's slot is bound to.
-func slotKeyOf(cl *call) slotKey {
+func slotKeyOf(cl *call) (slotKey, *program, error) {
 	t := &cl.target
 	key := slotKey{
-		digest: t.module.Sum(), code: t.module.Sum(), name: t.name, method: cl.start.method,
-		memory: t.limits.Memory, output: t.limits.Output, log: t.limits.Log, host: t.host, seed: t.seed,
+		digest: t.module.Sum(), mode: t.mode, name: t.name, method: cl.start.method,
+		memory: t.limits.Memory, output: t.limits.Output, log: t.limits.Log, more: moreLimitsOf(t.limits), meter: t.meter, host: t.host, seed: t.seed,
 		named:     t.named,
 		hostCalls: t.limits.HostCalls,
 		world:     t.world,
@@ -71,16 +75,21 @@ func slotKeyOf(cl *call) slotKey {
 	case cl.kind == callDescribe && key.method == startmethod.Warm && cl.start.snap == nil:
 		key.method = startmethod.Precompiled // without the initializer: the warm instance needs it
 	}
-	if key.method != startmethod.Fresh {
-		key.code = cl.module.program.sum
+	p := cl.module.program
+	if key.method == startmethod.Fresh {
+		var err error
+		if p, err = cl.module.shared(); err != nil {
+			return key, nil, answerError{loadError(err)}
+		}
 	}
+	key.code = p.sum
 	if key.restores() {
 		key.class = cl.start.class
 	}
 	if key.method == startmethod.Snapshot {
 		key.image = cl.start.snap.meta.Number
 	}
-	return key
+	return key, p, nil
 }
 
 // restores reports whether the slot's instances may start as an image.
@@ -91,7 +100,11 @@ func (k slotKey) restores() bool {
 // bind returns the slot for a call's target, loading it into the process first
 // when it is not there.
 func (w *worker) bind(cl *call) (uint32, error) {
-	key := slotKeyOf(cl)
+	key, p, err := slotKeyOf(cl)
+	if err != nil {
+		return 0, err
+	}
+	w.canStop(cl, p)
 	s := &w.slots
 	s.clock++
 	if b := s.slots[key]; b != nil {
@@ -146,6 +159,7 @@ func (w *worker) load(cl *call, key slotKey, number uint32) (image uint64, err e
 	}
 	l.Source, l.Digest = key.digest[:], key.code[:]
 	l.Function, l.Method, l.Class = key.name, string(key.method), key.class
+	l.Meter = key.meter
 	blobs, err := w.missing(cl, key, &l)
 	if err != nil {
 		return 0, answerError{&StartError{Stage: "load", Err: err}}
@@ -165,6 +179,8 @@ func loadOf(t target, init initializer) wire.Load {
 	named[namedSetup] = init.named
 	return wire.Load{
 		Memory: uint64(t.limits.Memory), Output: uint64(t.limits.Output), LogBytes: uint64(t.limits.Log),
+		CPU: uint64(t.limits.CPU), Stack: uint64(t.limits.Stack), Fuel: uint64(t.limits.Fuel),
+		Stdout: uint64(t.limits.Stdout), Stderr: uint64(t.limits.Stderr),
 		Host: t.hostNames(), Seed: t.seed, Init: init.name, InitInput: init.input, InitCodec: init.codec, Codecs: named.list(),
 		HostCalls: uint64(t.limits.HostCalls),
 		Args:      splitTexts(t.world.args), Env: splitTexts(t.world.env), Clock: t.world.clock(),
@@ -184,11 +200,11 @@ func (w *worker) missing(cl *call, key slotKey, l *wire.Load) ([]*shm.Blob, erro
 	held := w.slots.any(func(k slotKey, _ *boundSlot) bool { return k.digest == key.digest && k.code == key.code })
 	if key.method == startmethod.Fresh {
 		if !held {
-			bytes, err := m.shared()
+			fresh, err := m.shared()
 			if err != nil {
 				return nil, err
 			}
-			l.Module = add(bytes)
+			l.Module = add(fresh.bytes)
 		}
 		return blobs, nil
 	}
@@ -271,7 +287,7 @@ func (w *worker) dropModules(bound slotKey) error {
 	var dropped []slotKey
 	w.core.mu.Lock()
 	for k := range w.slots.slots {
-		if k.digest != bound.digest && w.core.modules[k.digest] == nil {
+		if k.digest != bound.digest && w.core.modules[moduleKey{k.digest, k.mode}] == nil {
 			dropped = append(dropped, k)
 		}
 	}

@@ -15,7 +15,7 @@ import (
 // room in the queue.
 //
 // ctx governs the call: when it ends, a queued call is removed and a running one
-// ended by killing its worker, and the call's error is ctx's cause. When ctx is that of
+// ended as one that is over its time is, and the call's error is ctx's cause. When ctx is that of
 // a host function, the call is nested in the one whose guest called the function; see
 // [HostFunc].
 func Submit[In, Out any](ctx context.Context, e *Executor, fn Func[In, Out], in In) *Future[Out] {
@@ -206,7 +206,7 @@ func (c *core) acceptLocked(cl *call) {
 		c.finishLocked(cl, cl.output, nil)
 		return
 	}
-	m := c.moduleLocked(cl.target.module)
+	m := c.moduleLocked(cl.target.module, cl.target.mode)
 	m.users++
 	if m.calls++; c.hottest == nil || m.calls > c.hottest.calls {
 		c.hottest = m
@@ -229,13 +229,13 @@ func (c *core) watch(ctx context.Context, cl *call, expire func()) {
 }
 
 // cancel ends the call with err if it is not done, and returns the state it was
-// found in. A running call's worker is killed.
+// found in. A running call's worker is stopped, or killed.
 func (c *core) cancel(cl *call, err error) State {
 	var found State
 	c.update(func() {
 		found = cl.state
 		if found == Running {
-			c.condemnLocked(cl.worker)
+			c.stopLocked(cl.worker)
 		}
 		c.finishLocked(cl, nil, err)
 	})

@@ -107,15 +107,19 @@ func (c *core) preloadThere(ctx context.Context, m *serialize.Module) error {
 // drops the modules that this has happened to longest ago and that have not been used
 // since. They come back when they are called.
 func (c *core) retireModuleLocked(from, to *serialize.Module) {
-	now, old := c.modules[to.Sum()], c.modules[from.Sum()]
-	if now != nil {
-		now.retired = false
-	}
-	if old == nil || old == now {
+	if to.Sum() == from.Sum() {
 		return
 	}
-	old.retired = true
-	if now != nil && c.hottest == old { // standbys are to have the module that is called from now on
+	for key, m := range c.modules { // whatever code its calls run
+		switch key.sum {
+		case to.Sum():
+			m.retired = false
+		case from.Sum():
+			m.retired = true
+		}
+	}
+	now, old := c.modules[moduleKey{to.Sum(), c.opts.mode()}], c.modules[moduleKey{from.Sum(), c.opts.mode()}]
+	if now != nil && old != nil && c.hottest == old { // standbys are to have the module that is called from now on
 		now.calls = max(now.calls, old.calls)
 		c.hottest = now
 	}

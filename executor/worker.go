@@ -26,6 +26,7 @@ type worker struct {
 	conn    *conn
 	slots   slotTable
 	slot    uint32      // of the calls it serves
+	stops   bool        // the code of that slot can be ended
 	sending []callFrame // reused by unsent
 	cold    bool        // the current call had its module loaded
 	yielded time.Time   // when the goroutine last let others run
@@ -49,6 +50,8 @@ type worker struct {
 	held        []*call
 	lastSeq     uint64 // of calls written
 	revoking    bool   // a REVOKE of the calls from revokeFrom to revokeTo has not been answered
+	stopping    bool   // it has been told to end its first call, which is done
+	stoppable   bool   // it could be
 	surrendered bool   // and they have been given to others already
 	deadBytes   int    // of dropped calls that may still be unread in the pipe
 	deadSeq     uint64 // the last of these
@@ -230,7 +233,7 @@ func notBegun(err error) error {
 func (w *worker) arm(cl *call, limit time.Duration, late func(over time.Duration) error) {
 	w.core.mu.Lock()
 	defer w.core.mu.Unlock()
-	if len(w.held) > 0 && w.held[0] == cl {
+	if len(w.held) > 0 && w.held[0] == cl && !w.stopping {
 		w.armLocked(limit, late)
 	}
 }
@@ -266,7 +269,11 @@ func (w *worker) expire() {
 		if len(w.held) > 0 {
 			c.finishLocked(w.held[0], nil, w.late(over))
 		}
-		c.condemnLocked(w)
+		if w.stopping || len(w.held) > 0 && w.held[0].seq == 0 {
+			c.condemnLocked(w) // it has not answered
+		} else {
+			c.stopLocked(w)
+		}
 	})
 }
 

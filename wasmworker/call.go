@@ -29,11 +29,11 @@ type call struct {
 	memory *snapshot.Memory // of the instance
 
 	maxOutput uint64
-	logLeft   uint64   // bytes the guest may still log
-	hostLeft  uint64   // host functions it may still run
-	answer    []byte   // of the last host_call
-	failed    *failure // what the guest said with fail
-	abort     *failure // why a host function ended the call
+	left      [streams]uint64 // bytes the guest may still log and print, by stream
+	hostLeft  uint64          // host functions it may still run
+	answer    []byte          // of the last host_call
+	failed    *failure        // what the guest said with fail
+	abort     *failure        // why a host function ended the call
 	stdout    *lines
 	stderr    *lines
 	system    wasi.System
@@ -43,6 +43,11 @@ type call struct {
 	initializing bool          // the initializer runs, or has failed
 	deaf         bool          // nothing that the guest says or asks for reaches the host
 	took         time.Duration // until the answer
+
+	dog      *watchdog     // nil for none
+	wall     time.Duration // limit; 0 for none
+	running  *instance     // whose code was entered last
+	cpuBegan time.Duration // of the process, when the call began, if it is asked for
 }
 
 // serveCall runs one call and answers it; the instance is released afterwards,
@@ -62,6 +67,7 @@ func (s *server) serveCall(h wire.Header, input []byte) error {
 		return err
 	}
 	s.call = c
+	s.watch(c, time.Duration(h.Time))
 	inst := s.take(sl)
 	reused := inst != nil
 	if s.keepsTooMuch() {
@@ -75,6 +81,10 @@ func (s *server) serveCall(h wire.Header, input []byte) error {
 	c.lives() // what a warm instance was refused in an earlier call
 	f := s.denied(inst, s.runGuarded(inst, h, c))
 	c.took = time.Since(began)
+	s.unwatch()
+	if err := s.tellUsage(c); err != nil {
+		return err
+	}
 	if f != nil {
 		err = s.answerFailure(h, f.withStderr(c))
 	} else {
@@ -109,7 +119,7 @@ func (s *server) denied(inst *instance, f *failure) *failure {
 // would cost more than a small call does.
 func (s *server) tidy(small bool) {
 	c := &s.one
-	left := uint64(len(c.input)) + c.output.size + 2*(c.slot.LogBytes-c.logLeft)
+	left := uint64(len(c.input)) + c.output.size + 2*c.printed()
 	left += uint64(len(c.stdin))
 	if c.pipes != nil {
 		left += c.pipes[0].data.size + c.pipes[1].data.size
@@ -171,14 +181,18 @@ func (s *server) newCall(id uint64, sl *slot, input []byte) *call {
 	c.stderr.reset()
 	c.output.reset()
 	*c = call{
-		id: id, slot: sl, input: input, maxOutput: sl.Output, logLeft: sl.LogBytes, hostLeft: sl.HostCalls,
+		id: id, slot: sl, input: input, maxOutput: sl.Output, left: sl.logLimits(), hostLeft: sl.HostCalls,
 		output: c.output, answer: c.answer[:0], stdout: c.stdout, stderr: c.stderr,
+		dog: s.dog,
 	}
 	if cap(c.answer) > keepBuffer {
 		c.answer = nil
 	}
 	c.system = newSystem(c.stdout, c.stderr)
 	c.system.Args, c.system.Env, c.system.Clock = sl.Args, sl.Env, sl.clock()
+	if s.dog != nil {
+		c.system.Sleep = s.sleep
+	}
 	if sl.Seed != 0 {
 		c.system.Random = seeded(sl.Seed, streamGuest)
 	}
@@ -192,7 +206,7 @@ func (s *server) runGuarded(inst *instance, h wire.Header, c *call) *failure {
 			f = s.instantiate(inst, c)
 		}
 		if f == nil {
-			f = inst.resume(c)
+			f = inst.resume(s, c)
 		}
 		if f == nil {
 			c.system.Stdin = c.stdin // it is the call's: initialisation finds it at its end
@@ -243,7 +257,10 @@ func (s *server) runIn(inst *instance, h wire.Header, c *call) *failure {
 	if f != nil {
 		return f
 	}
-	return inst.call(c, index, h.Code)
+	if f := inst.call(s, c, index, h.Code); f != nil {
+		return f
+	}
+	return c.overdrawn()
 }
 
 // describe calls the guest's describe function, keeps what it learns and returns
@@ -252,6 +269,7 @@ func (s *server) describe(inst *instance, c *call) ([]byte, *failure) {
 	input, limit := c.input, c.maxOutput
 	defer func() { c.input, c.maxOutput, c.output, c.answer, c.failed = input, limit, chunks{}, nil, nil }()
 	c.input, c.maxOutput = nil, wire.MaxDescription
+	c.enter(s, inst)
 	results, err := inst.module.ExportedFunction(guestabi.ExportDescribe).Call(context.Background())
 	if err != nil {
 		return nil, c.classify(err)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"time"
 
 	"github.com/sandpool/sandpool/internal/shm"
 	"github.com/sandpool/sandpool/internal/snapshot"
@@ -39,7 +40,9 @@ func (s *server) capture(h wire.Header) error {
 	t := &taking{s: s, c: c, inst: s.newInstance(sl)}
 	defer t.inst.close()
 	c.memory = t.inst.memory
+	s.watch(c, time.Duration(h.Time))
 	got, f := t.guarded(request.WarmUp, w)
+	s.unwatch()
 	s.call = nil
 	if f != nil {
 		return s.answerFailure(h, f.withStderr(c))
@@ -116,7 +119,7 @@ func (t *taking) warm(calls []wire.WarmUp) *failure {
 			return f
 		}
 		c.input = w.Input
-		if f := t.inst.call(c, index, w.Codec); f != nil {
+		if f := t.inst.call(s, c, index, w.Codec); f != nil {
 			return f
 		}
 		c.forgetOutput(s)
@@ -233,7 +236,7 @@ func (t *taking) try(img *image) *failure {
 		if f := inst.check(&sl, "a new clone"); i == 0 && f != nil {
 			return f
 		}
-		if f := inst.resume(c); f != nil {
+		if f := inst.resume(t.s, c); f != nil {
 			return f
 		}
 		var f *failure

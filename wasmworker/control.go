@@ -60,13 +60,13 @@ func (l *ledger) revoke(from uint64, n uint32) (first uint64, count uint32, err 
 }
 
 // controlLimits are the frames that may come through the control pipe.
-var controlLimits = wire.Limits{{Type: wire.TypeRevoke, Max: 0}}
+var controlLimits = wire.Limits{{Type: wire.TypeRevoke, Max: 0}, {Type: wire.TypeStop, Max: 0}}
 
 // serveControl answers what comes through the control pipe until it ends, which is
 // the host's wish, or death. It runs while a guest does, which nothing can
 // preempt: so nothing here may wait for the guest's goroutine to stop, as a
 // garbage collection would.
-func serveControl(pipe io.Reader, calls *ledger, out *replies) error {
+func serveControl(pipe io.Reader, calls *ledger, out *replies, dog *watchdog) error {
 	r := wire.NewReader(pipe)
 	for {
 		h, err := r.Next(controlLimits)
@@ -75,6 +75,10 @@ func serveControl(pipe io.Reader, calls *ledger, out *replies) error {
 		}
 		if err != nil {
 			return fmt.Errorf("control pipe: %w", err)
+		}
+		if h.Type == wire.TypeStop {
+			dog.stop(h.ID)
+			continue
 		}
 		if err := out.writeRevoked(calls, h); err != nil {
 			return err

@@ -84,7 +84,7 @@ func (b *StartBench) Load(wasm []byte, function string, method startmethod.Metho
 	sum := sha256.Sum256(wasm)
 	l := wire.Load{
 		Source: sum[:], Function: function, Method: string(method),
-		Memory: StartMemory, Output: StartMemory, LogBytes: 1 << 20,
+		Memory: StartMemory, Output: StartMemory, LogBytes: 1 << 20, Stdout: 1 << 20, Stderr: 1 << 20,
 	}
 	if method == startmethod.Fresh {
 		l.Digest = sum[:]

@@ -63,7 +63,7 @@ func RunFailure(wasm []byte, limit uint64) *Failure {
 	r := s.newRuntime(nil)
 	ctx := context.Background()
 	defer r.Close(ctx)
-	sl := &slot{Load: wire.Load{Memory: limit, Output: 1 << 20, LogBytes: 1 << 20}, module: new(module)}
+	sl := &slot{Load: wire.Load{Memory: limit, Output: 1 << 20, LogBytes: 1 << 20, Stdout: 1 << 20, Stderr: 1 << 20}, module: new(module)}
 	c := s.newCall(1, sl, []byte("input"))
 	s.call = c
 	compiled, f := compileIn(r, wasm)
@@ -102,7 +102,8 @@ type Lines struct{ l *lines }
 // NewLines returns a stream whose lines go to a host on these pipes.
 func NewLines(requests io.Reader, replies io.Writer, stream uint16, most uint64) Lines {
 	s := &server{r: wire.NewReader(requests), out: newReplies(replies)}
-	s.call = &call{id: 7, slot: &slot{Load: wire.Load{LogBytes: most}}, logLeft: most}
+	s.call = &call{id: 7, slot: &slot{Load: wire.Load{LogBytes: most, Stdout: most, Stderr: most}}}
+	s.call.left = s.call.slot.logLimits()
 	return Lines{&lines{s: s, stream: stream}}
 }
 

@@ -25,6 +25,7 @@ type failure struct {
 	wire.Failure
 
 	kind uint32
+	worn bool // it leaves the instance a call stack of hundreds of megabytes
 }
 
 // cut bounds the texts, which guests choose.
@@ -84,6 +85,11 @@ func (c *call) classify(err error) *failure {
 		return c.abort
 	}
 	f := c.classifyGuest(err)
+	if f.kind == wire.KindGuest && f.Guest == guestabi.CodeTrap {
+		if limit := c.metered(f); limit != nil {
+			return limit
+		}
+	}
 	if f.kind == wire.KindGuest && f.Guest == guestabi.CodeTrap && c.memory.Refused() > 0 {
 		// The guest was told −1 and did not survive it.
 		f = limitFailure(guestabi.LimitMemory, c.memory.Limit(), c.memory.Refused())

@@ -59,6 +59,9 @@ func (s *server) callHost(name, input []byte) (status uint32) {
 	if err != nil {
 		s.end(internalFailure(err))
 	}
+	if f := c.stopped(); f != nil {
+		s.end(f) // its time has run out meanwhile
+	}
 	return status
 }
 
@@ -89,6 +92,8 @@ func (s *server) askHost(number uint32, input []byte) (status uint32, err error)
 		status = guestabi.HostOK
 	case wire.HostFailed:
 		status = guestabi.HostFailed
+	case wire.HostStopped:
+		s.end(s.call.stoppedByHost())
 	default:
 		return 0, fmt.Errorf("host answered with code %d", ret.Code)
 	}

@@ -174,7 +174,7 @@ func TestHostCall_brokenHost(t *testing.T) {
 		why    string
 	}{
 		"another call":     {[]wire.Header{ret(2, 0)}, 0, "host answered call 2 instead of 1"},
-		"unknown code":     {[]wire.Header{ret(1, 2)}, 0, "host answered with code 2"},
+		"unknown code":     {[]wire.Header{ret(1, 3)}, 0, "host answered with code 3"},
 		"unload":           {[]wire.Header{{Type: wire.TypeUnload, Slot: 1}}, 0, "unexpected UNLOAD frame"},
 		"collect":          {[]wire.Header{{Type: wire.TypeCollect}}, 0, "unexpected COLLECT frame"},
 		"revoke":           {[]wire.Header{{Type: wire.TypeRevoke, ID: 2, Code: 1}}, 0, "unexpected REVOKE frame"},

@@ -114,11 +114,12 @@ func (s *server) log(level int32, stream uint16, line []byte) {
 	if c.deaf {
 		return
 	}
-	cost := uint64(len(line)) + wire.LogLineCost
-	if cost > c.logLeft {
-		s.end(limitFailure(guestabi.LimitLog, c.slot.LogBytes, c.slot.LogBytes-c.logLeft+cost))
+	cost, left := uint64(len(line))+wire.LogLineCost, &c.left[stream]
+	if cost > *left {
+		most := c.slot.logLimits()[stream]
+		s.end(limitFailure(logLimitNames[stream], most, most-*left+cost))
 	}
-	c.logLeft -= cost
+	*left -= cost
 	s.heap.note(hostCallCost)
 	if _, err := s.hostCall(wire.Header{Slot: wire.HostLog, Code: uint32(level), Flags: stream}, line, 0); err != nil {
 		s.end(internalFailure(err))

@@ -60,7 +60,7 @@ func TestImage_refused(t *testing.T) {
 			wasm := guesttest.TinyEcho()
 			sum := sha256.Sum256(wasm)
 			l := wire.Load{
-				Source: sum[:], Digest: sum[:], Method: string(startmethod.Snapshot), Memory: 1 << 20, Output: outputLimit, LogBytes: 1 << 20,
+				Source: sum[:], Digest: sum[:], Method: string(startmethod.Snapshot), Memory: 1 << 20, Output: outputLimit, LogBytes: 1 << 20, Stdout: 1 << 20, Stderr: 1 << 20,
 				Inline: true, Module: uint64(len(wasm)), Class: 1, Layout: &wire.Layout{MaxPages: 1},
 				Image: &wire.Image{Number: 7, Size: page}, ImageSent: true,
 			}

@@ -23,7 +23,7 @@ func (s *server) initialize(inst *instance, c *call) *failure {
 	}
 	input := c.input
 	c.input = l.InitInput
-	if f := inst.call(c, index, l.InitCodec); f != nil {
+	if f := inst.call(s, c, index, l.InitCodec); f != nil {
 		return f
 	}
 	c.stdout.flush() // or its last line and the call's first would be one

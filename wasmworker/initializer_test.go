@@ -107,7 +107,7 @@ func TestInitializer_failures(t *testing.T) {
 		{"exit", 3, wire.KindGuest, wire.Failure{Guest: guestabi.CodeExit, Exit: 3, Message: "exit status 3"}},
 		{"grow", empty{}, wire.KindLimit, wire.Failure{Limit: guestabi.LimitMemory, Max: 64 << 20}},
 		{"biglog", 60_000, wire.KindLimit, wire.Failure{Limit: guestabi.LimitLog, Max: 1000, Used: 60_016}},
-		{"flood", 10_000, wire.KindLimit, wire.Failure{Limit: guestabi.LimitLog, Max: 1000}},
+		{"flood", 10_000, wire.KindLimit, wire.Failure{Limit: guestabi.LimitStdout, Max: 1000}},
 		{"missing", empty{}, wire.KindModule, wire.Failure{Module: uint32(serialize.MissingExport), Name: "missing"}},
 		{"hostcall", hostInput{"f", nil, 1}, wire.KindGuest, wire.Failure{Guest: guestabi.CodeError, Message: `host function "f" is not granted to this function`}},
 	} {
@@ -117,7 +117,7 @@ func TestInitializer_failures(t *testing.T) {
 			case "hostcall":
 				l.InitCodec = guestabi.CodecCBOR
 			case "biglog", "flood":
-				l.LogBytes = 1000
+				l.LogBytes, l.Stdout = 1000, 1000
 			}
 		})
 		w.send(call(id, slot), []byte("not reached"))
@@ -163,7 +163,7 @@ func TestInitializer_prints(t *testing.T) {
 		I32(0).I32(8).Store(0).I32(4).Get(1).Store(0).
 		I32(1).I32(0).I32(1).I32(100).Call(write).Drop().I32(0)
 	w.load(1, tiny.Finish("print", [2]uint32{1, 1}, nil, body), named("print"), func(l *wire.Load) {
-		l.Init, l.InitInput, l.LogBytes = "print", []byte("from the initializer"), 70
+		l.Init, l.InitInput, l.Stdout = "print", []byte("from the initializer"), 70
 	})
 	w.send(call(1, 1), []byte("from the call"))
 	for _, want := range []string{"from the initializer", "from the call"} {
@@ -181,7 +181,7 @@ func TestInitializer_prints(t *testing.T) {
 	w.expect(header)
 	w.answer(2, 0, nil)
 	f := w.failure(2, 1, wire.KindLimit)
-	require.Equal(t, guestabi.LimitLog, f.Limit)
+	require.Equal(t, guestabi.LimitStdout, f.Limit)
 	require.False(t, f.Init, "the call's part was too much")
 	w.echoes(3, 2)
 	w.stops()

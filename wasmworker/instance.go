@@ -32,6 +32,7 @@ type instance struct {
 	streams  wasi.State         // what its guest has done to its standard streams
 	elapsed  uint64             // by how much it has moved a fixed clock
 	files    *fileSession       // nil without directories
+	meters   meters
 	invoke   api.Function
 	restored api.Function // the guest's hook; nil if it has none
 	params   []uint64     // of the call, reused
@@ -83,7 +84,7 @@ func (s *server) instantiate(inst *instance, c *call) *failure {
 	if err != nil {
 		return c.classify(err)
 	}
-	inst.module = mod
+	inst.module, inst.meters = mod, metersOf(mod)
 	inst.invoke = mod.ExportedFunction(guestabi.ExportCall)
 	if f := inst.prepare(sl); f != nil {
 		return f
@@ -117,7 +118,7 @@ func (i *instance) prepare(sl *slot) *failure {
 // setUp runs what brings a new instance into the state in which calls find it.
 func (s *server) setUp(inst *instance, c *call) *failure {
 	names := [2]string{"", guestabi.ExportInit}
-	if l := c.slot.Layout; l != nil && l.Start {
+	if l := c.slot.Layout; l != nil && l.Start || inst.meters.stop != nil {
 		names[0] = wasmbin.StartName
 	}
 	for _, name := range names {
@@ -125,6 +126,7 @@ func (s *server) setUp(inst *instance, c *call) *failure {
 			continue
 		}
 		if init := inst.module.ExportedFunction(name); init != nil {
+			c.enter(s, inst)
 			if _, err := init.Call(context.Background()); err != nil {
 				return c.classify(err)
 			}
@@ -188,7 +190,7 @@ func seeded(seed uint64, stream byte) func([]byte) {
 
 // resume tells the guest that its instance is not new to the world, by the hook
 // that it may have. The hook is part of the call: its time is the call's.
-func (i *instance) resume(c *call) *failure {
+func (i *instance) resume(s *server, c *call) *failure {
 	if i.woken || i.restored == nil {
 		return nil
 	}
@@ -205,6 +207,7 @@ func (i *instance) resume(c *call) *failure {
 	}
 	input := c.input
 	c.input = nil
+	c.enter(s, i)
 	if _, err := i.restored.Call(context.Background(), n); err != nil {
 		return c.classify(err)
 	}
@@ -253,12 +256,13 @@ func (i *instance) rest(sl *slot, f *failure) bool {
 // wears reports whether a failure leaves behind what no restoring puts right: a
 // call stack grown to its limit, hundreds of megabytes, stays with the instance.
 func (f *failure) wears() bool {
-	return f.kind == wire.KindInternal || f.kind == wire.KindModule ||
-		f.kind == wire.KindGuest && f.Guest == guestabi.CodeTrap && strings.Contains(f.Message, "stack overflow")
+	return f.worn || f.kind == wire.KindInternal || f.kind == wire.KindModule ||
+		f.kind == wire.KindGuest && f.Guest == guestabi.CodeTrap && strings.Contains(f.Message, stackOverflow)
 }
 
 // call runs one registered function on the call's input.
-func (i *instance) call(c *call, index, codecs uint32) *failure {
+func (i *instance) call(s *server, c *call, index, codecs uint32) *failure {
+	c.enter(s, i)
 	i.params = append(i.params[:0], uint64(index), uint64(uint32(len(c.input))), uint64(codecs))
 	if err := i.invoke.CallWithStack(context.Background(), i.params); err != nil {
 		return c.classify(err)

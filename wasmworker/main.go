@@ -33,16 +33,17 @@ func run() int {
 	if err != nil {
 		return fail(fmt.Errorf("not a worker of any host: %w", err))
 	}
-	calls, out := new(ledger), newReplies(in.Replies)
+	calls, out, dog := new(ledger), newReplies(in.Replies), newWatchdog()
 	// This goroutine lives as long as the process.
 	go func() {
-		if err := serveControl(in.Control, calls, out); err != nil {
+		if err := serveControl(in.Control, calls, out, dog); err != nil {
 			os.Exit(fail(err))
 		}
 		os.Exit(0)
 	}()
 	s, err := handshake(in, calls, out)
 	if err == nil {
+		s.dog = dog
 		err = s.serve()
 	}
 	if err == nil || err == io.EOF { //nolint:errorlint // Reader.Next returns a bare io.EOF between frames

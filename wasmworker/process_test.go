@@ -107,7 +107,7 @@ func (w *worker) load(slot uint32, wasm []byte, change ...func(*wire.Load)) {
 	w.t.Helper()
 	sum := sha256.Sum256(wasm)
 	l := wire.Load{
-		Digest: sum[:], Method: string(startmethod.Precompiled), Memory: 64 << 20, Output: outputLimit, LogBytes: 1 << 20, HostCalls: 1_000_000,
+		Digest: sum[:], Method: string(startmethod.Precompiled), Memory: 64 << 20, Output: outputLimit, LogBytes: 1 << 20, HostCalls: 1_000_000, Stdout: 1 << 20, Stderr: 1 << 20,
 		Inline: true, Module: uint64(len(wasm)),
 	}
 	for _, f := range change {

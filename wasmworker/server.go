@@ -40,6 +40,7 @@ type server struct {
 	audit     audit
 	dirs      []grantedDir // that guests may be given
 	fileSize  uint64       // bytes up to which they may write files there
+	dog       *watchdog    // shared with the same goroutine; nil in tests
 	heap      heapWatch
 
 	call    *call   // the call being run: one; nil between calls

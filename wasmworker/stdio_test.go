@@ -110,7 +110,7 @@ func TestLines_limit(t *testing.T) {
 	require.Panics(t, func() { _, _ = l.Write([]byte("12345\n")) }, "ends the call")
 	require.Equal(t, []string{"1234"}, logged(t, &replies, wire.StreamStdout))
 	require.Equal(t, wire.KindLimit, l.Abort().Kind())
-	require.Equal(t, wire.Failure{Limit: guestabi.LimitLog, Max: 40, Used: 41}, l.Abort().Failure)
+	require.Equal(t, wire.Failure{Limit: guestabi.LimitStdout, Max: 40, Used: 41}, l.Abort().Failure)
 }
 
 func TestLines_brokenHost(t *testing.T) {

@@ -29,6 +29,7 @@ type settings struct {
 	trust    []string // public key files
 	verbose  bool
 	workers  int // of run only
+	limits   limits
 
 	trusted []ed25519.PublicKey // of the files in trust; nil for no --trust
 }
@@ -40,6 +41,7 @@ func (g *settings) add(cmd *cobra.Command) {
 	f.SortFlags = false
 	f.DurationVar(&g.timeout, "timeout", g.timeout, "wall `time` of a call, such as 300ms or 2m; 0 for no limit")
 	f.Var(&g.memory, "memory", "most linear memory of a call, such as 64MiB; 0 for what the format allows")
+	g.limits.add(f)
 	f.Var(&g.method, "start-method", "how a call gets its instance: "+methodNames()+", or loky's name for one (default "+defaultMethod()+"; the variable "+startmethod.Variable+" has another)")
 	f.Var(&g.digest, "digest", "refuse a module whose digest is another, in the form sha256:…")
 	f.StringArrayVar(&g.trust, "trust", nil, "refuse a module without a signature, in MODULE.sig, of a key in this public key `file`; may be given several times")
@@ -73,6 +75,9 @@ func (g *settings) check() error {
 	if g.timeout < 0 {
 		return usagef("--timeout: %v is negative", g.timeout)
 	}
+	if err := g.limits.check(); err != nil {
+		return err
+	}
 	return nil
 }
 
@@ -90,6 +95,7 @@ func (g *settings) executorWith(s *streams, host *executor.HostModule) (*executo
 		Host:        host,
 		Limits:      executor.Limits{Wall: g.timeout, Memory: int64(g.memory), Input: maxInput},
 	}
+	g.limits.set(o)
 	if o.Limits.Wall == 0 {
 		o.Limits.Wall = -1
 	}

@@ -30,8 +30,13 @@ type Raw struct {
 // NewRaw compiles a module that implements the guest interface and imports no
 // host functions.
 func NewRaw(ctx context.Context, wasm []byte) (*Raw, error) {
+	return NewRawOf(ctx, wasm, wazero.NewRuntimeConfig())
+}
+
+// NewRawOf is NewRaw for a runtime that is configured in another way.
+func NewRawOf(ctx context.Context, wasm []byte, config wazero.RuntimeConfig) (*Raw, error) {
 	r := &Raw{
-		runtime: wazero.NewRuntime(ctx),
+		runtime: wazero.NewRuntimeWithConfig(ctx, config),
 		config: wazero.NewModuleConfig().WithName("").WithStartFunctions(guestabi.ExportInit).
 			WithRandSource(rand.Reader).WithSysWalltime().WithSysNanotime().WithSysNanosleep(),
 	}
@@ -125,8 +130,14 @@ func (r *Raw) Instantiate(ctx context.Context) (api.Module, error) {
 
 // CallIn is Call in an instance that stays.
 func (r *Raw) CallIn(ctx context.Context, m api.Module, input []byte) error {
+	return r.CallFunction(ctx, m, 0, 0, input)
+}
+
+// CallFunction is CallIn for the function of that number, with codecs as guest/ABI.md
+// has them. It leaves the output to Output.
+func (r *Raw) CallFunction(ctx context.Context, m api.Module, function, codecs uint32, input []byte) error {
 	r.input, r.output, r.failed = input, r.output[:0], nil
-	results, err := m.ExportedFunction(guestabi.ExportCall).Call(ctx, 0, uint64(len(input)), 0)
+	results, err := m.ExportedFunction(guestabi.ExportCall).Call(ctx, uint64(function), uint64(len(input)), uint64(codecs))
 	switch {
 	case err != nil:
 		return err
@@ -137,6 +148,9 @@ func (r *Raw) CallIn(ctx context.Context, m api.Module, input []byte) error {
 	}
 	return nil
 }
+
+// Output is what the last call has written.
+func (r *Raw) Output() []byte { return r.output }
 
 // Close closes what is left.
 func (r *Raw) Close(ctx context.Context) error { return r.runtime.Close(ctx) }

@@ -52,6 +52,11 @@ const (
 	LimitInput  = "input"
 	LimitOutput = "output"
 	LimitLog    = "log"
+	LimitCPU    = "cpu"
+	LimitStack  = "stack"
+	LimitFuel   = "fuel"
+	LimitStdout = "stdout"
+	LimitStderr = "stderr"
 
 	LimitHostCalls = "hostcalls"
 )

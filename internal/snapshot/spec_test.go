@@ -109,6 +109,9 @@ func (a action) do(t *testing.T, m api.Module) string {
 		g := m.ExportedGlobal(a.Field)
 		return show([]api.ValueType{g.Type()}, []uint64{g.Get()})
 	}
+	if depth, ok := m.ExportedGlobal(wasmbin.DepthName).(api.MutableGlobal); ok {
+		depth.Set(5_000)
+	}
 	f := m.ExportedFunction(a.Field)
 	var args []uint64
 	for _, v := range a.Args {
@@ -140,6 +143,8 @@ func show(types []api.ValueType, values []uint64) string {
 
 // A replay runs the scripts' modules.
 type replay struct {
+	metering                wasmbin.Mode
+	exhausted               int // calls ended for want of depth
 	modules, calls, skipped int
 	unfit                   map[string]int
 	r                       wazero.Runtime
@@ -154,6 +159,29 @@ type replay struct {
 //nolint:tparallel // the scripts share the count
 func TestSpec(t *testing.T) {
 	t.Parallel()
+	p := replaySpec(t, wasmbin.Plain)
+	require.Greater(t, p.modules, 800)
+	require.Greater(t, p.calls, 40_000)
+}
+
+// TestSpec_metered does the same with code that can be ended and counts.
+//
+//nolint:tparallel // likewise
+func TestSpec_metered(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []wasmbin.Mode{wasmbin.Flag, wasmbin.Fuel} {
+		t.Run(mode.String(), func(t *testing.T) {
+			p := replaySpec(t, mode)
+			require.Greater(t, p.modules, 800)
+			require.Greater(t, p.calls, 40_000)
+			require.Positive(t, p.exhausted)
+		})
+	}
+}
+
+// replaySpec replays all scripts.
+func replaySpec(t *testing.T, metering wasmbin.Mode) *replay {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("runs thousands of modules")
 	}
@@ -162,7 +190,7 @@ func TestSpec(t *testing.T) {
 	root := filepath.Join(strings.TrimSpace(string(out)), "internal", "integration_test", "spectest")
 	host, err := os.ReadFile(filepath.Join(root, "testdata", "spectest.wasm"))
 	require.NoError(t, err)
-	p := &replay{unfit: map[string]int{}, config: wazero.NewModuleConfig().WithName("").WithStartFunctions()}
+	p := &replay{metering: metering, unfit: map[string]int{}, config: wazero.NewModuleConfig().WithName("").WithStartFunctions()}
 	all := modes(t)
 	for _, version := range []string{"v1", "v2"} {
 		files, err := filepath.Glob(filepath.Join(root, version, "testdata", "*.json"))
@@ -186,8 +214,7 @@ func TestSpec(t *testing.T) {
 		}
 	}
 	t.Logf("%d modules and %d calls replayed; %d modules skipped that import others or do nothing; unfit: %v", p.modules, p.calls, p.skipped, p.unfit)
-	require.Greater(t, p.modules, 800)
-	require.Greater(t, p.calls, 40_000)
+	return p
 }
 
 // module compares the two forms of a module.
@@ -221,7 +248,13 @@ func (p *replay) module(t *testing.T, m *specModule, how mode) {
 	for round := range 2 {
 		for i, a := range m.actions {
 			p.calls++
-			require.Equal(t, want[i], a.do(t, in.Module), "%s: %s, action %d of round %d: %v", m.file, how.name, i, round, a)
+			got := a.do(t, in.Module)
+			if p.metering != wasmbin.Plain && strings.HasSuffix(want[i], "stack overflow") && got == "wasm error: unreachable" {
+				require.EqualValues(t, wasmbin.Stopped, uint32(in.Module.ExportedGlobal(wasmbin.DepthName).Get()), m.file)
+				p.exhausted++
+				continue
+			}
+			require.Equal(t, want[i], got, "%s: %s, action %d of round %d: %v", m.file, how.name, i, round, a)
 		}
 		in.restored(&s)
 	}
@@ -258,7 +291,9 @@ func (p *replay) instance(t *testing.T, prepared *wasmbin.Prepared, image *snaps
 		c.Limit = 0
 	}
 	mem := snapshot.NewMemory(c)
-	compiled, err := p.r.CompileModule(t.Context(), prepared.Bytes)
+	wasm, err := wasmbin.Instrument(prepared.Bytes, p.metering)
+	require.NoError(t, err)
+	compiled, err := p.r.CompileModule(t.Context(), wasm)
 	require.NoError(t, err)
 	mod, err := p.r.InstantiateModule(experimental.WithMemoryAllocator(t.Context(), mem), compiled, p.config)
 	require.NoError(t, err)

@@ -120,7 +120,11 @@ func (s *scanner) constExpr() {
 			if int64(in.index) >= int64(len(s.funcs)) {
 				s.failAt(in.imm, Malformed, "function index %d out of range, there are %d", in.index, len(s.funcs))
 			}
-		case op >= opI32Const && op <= opF64Const, op == opGlobalGet, op == opRefNull, op == opV128Const:
+		case op == opGlobalGet:
+			if s.uses != nil && int64(in.index) >= int64(s.m.Globals) {
+				s.uses.stray = true // for the compiler to refuse
+			}
+		case op >= opI32Const && op <= opF64Const, op == opRefNull, op == opV128Const:
 		case op >= opI32Add && op <= opI32Mul, op >= opI64Add && op <= opI64Mul:
 			s.need(needExtendedConst)
 		default:

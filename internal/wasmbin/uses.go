@@ -12,6 +12,8 @@ type uses struct {
 	starter  bool        // takes a reference to the start function
 
 	copies map[uint32]site // first memory.init of each segment announced
+
+	stray bool // a constant expression names a global that does not exist
 }
 
 // A globalUse is a global.

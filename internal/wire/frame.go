@@ -28,6 +28,7 @@ const (
 	TypeRevoke  Type = 0x07 // drop calls that have not begun; travels on the control pipe
 	TypeCollect Type = 0x08 // give memory back to the system
 	TypeCapture Type = 0x09 // capture an image of the slot's module
+	TypeStop    Type = 0x0a // end a call that runs; travels on the control pipe
 
 	TypeReady     Type = 0x81 // worker's half of the handshake
 	TypeLoaded    Type = 0x82 // answer to TypeLoad
@@ -39,6 +40,7 @@ const (
 	TypeCollected Type = 0x88 // answer to TypeCollect
 	TypeImage     Type = 0x89 // part of an image, from a template
 	TypeCaptured  Type = 0x8a // answer to TypeCapture
+	TypeUsage     Type = 0x8b // what a call has taken, ahead of its answer
 )
 
 var typeNames = map[Type]string{
@@ -46,6 +48,7 @@ var typeNames = map[Type]string{
 	TypeRevoke: "REVOKE", TypeCollect: "COLLECT",
 	TypeReady: "READY", TypeLoaded: "LOADED", TypeEntry: "ENTRY", TypeResult: "RESULT", TypeFail: "FAIL", TypeHostCall: "HOSTCALL",
 	TypeRevoked: "REVOKED", TypeCollected: "COLLECTED",
+	TypeStop: "STOP", TypeUsage: "USAGE",
 	TypeCapture: "CAPTURE", TypeImage: "IMAGE", TypeCaptured: "CAPTURED",
 }
 
@@ -70,6 +73,8 @@ const (
 const (
 	HostOK     uint32 = 0 // the payload is its output
 	HostFailed uint32 = 1 // the payload is its error's text
+	// HostStopped ends the call instead: it has been stopped.
+	HostStopped uint32 = 2
 )
 
 // Streams of a HostLog, in [Header.Flags].
@@ -103,6 +108,10 @@ const (
 	MaxEntry       = 1 << 30          // a compiled entry as a whole
 	MaxPayload     = 1<<32 - 1 - 4096 // a CALL's input, a RESULT's output or a HOSTRET
 )
+
+// UsageSize is the size of a USAGE's payload: processor time in nanoseconds, then fuel,
+// each a little-endian number of 64 bits.
+const UsageSize = 16
 
 // MaxStrings is how many entries [Load.Args] and [Load.Env] may have at most.
 const MaxStrings = 1000

@@ -52,7 +52,7 @@ type Load struct {
 	Method    string   `cbor:"method"`             // start method
 	Memory    uint64   `cbor:"memory"`             // linear memory limit in bytes
 	Output    uint64   `cbor:"output"`             // output limit in bytes
-	LogBytes  uint64   `cbor:"logbytes"`           // log, standard output and error of one call in bytes
+	LogBytes  uint64   `cbor:"logbytes"`           // log lines of one call in bytes
 	Inline    bool     `cbor:"inline,omitempty"`   // blobs follow as BLOB frames instead of descriptors
 	Module    uint64   `cbor:"module,omitempty"`   // size of the module's bytes; 0 when the worker has them
 	Entry     uint64   `cbor:"entry,omitempty"`    // size of the compiled entry; 0 when there is none
@@ -73,6 +73,12 @@ type Load struct {
 	Env       []string `cbor:"env,omitempty"`       // environment of the guest, each entry "KEY=value"
 	Clock     *Clock   `cbor:"clock,omitempty"`     // how the guest sees the time; nil for as it is
 	Dirs      bool     `cbor:"dirs,omitempty"`      // the guest gets the directories of HELLO
+	CPU       uint64   `cbor:"cpu,omitempty"`       // processor time of one call in nanoseconds; 0 for no limit of its own
+	Stack     uint64   `cbor:"stack,omitempty"`     // functions on the stack of instrumented code; 0 for no limit
+	Fuel      uint64   `cbor:"fuel,omitempty"`      // of one call, in code that counts; 0 for no limit
+	Stdout    uint64   `cbor:"stdout,omitempty"`    // standard output of one call in bytes
+	Stderr    uint64   `cbor:"stderr,omitempty"`    // standard error of one call in bytes
+	Meter     bool     `cbor:"meter,omitempty"`     // a USAGE is wanted ahead of each answer
 }
 
 // A Clock is how a guest sees the time.
@@ -163,6 +169,7 @@ const (
 	KindLimit    uint32 = 2 // a limit was reached
 	KindModule   uint32 = 3 // the module cannot serve the call
 	KindInternal uint32 = 4 // the worker itself failed and exits
+	KindStopped  uint32 = 5 // the host has stopped the call
 )
 
 var (

@@ -26,6 +26,7 @@ func filled() map[string]any {
 			Layout: &wire.Layout{Globals: 1, Start: true, MaxPages: 2}, Base: 6, Class: 7,
 			Image: &wire.Image{Number: 1, Size: 2, Globals: []uint64{3}, Random: []uint32{4}, Streams: 5, Elapsed: 6}, ImageSent: true, Seed: 8, HostCalls: 9, Codecs: []string{"msgpack"},
 			Args: []string{"guest"}, Env: []string{"A=1"}, Clock: &wire.Clock{Fixed: true, Start: 1, Resolution: 2},
+			CPU: 9, Stack: 10, Fuel: 11, Stdout: 12, Stderr: 13, Meter: true,
 		},
 		"capture": &wire.Capture{
 			WarmUp: []wire.WarmUp{{Function: "f", Input: []byte{1}, Codec: 257}}, Inline: true,
