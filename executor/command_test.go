@@ -188,3 +188,13 @@ func TestCommand_pure(t *testing.T) {
 	}
 	require.Equal(t, map[bool]int{true: 4, false: 4}, seen)
 }
+
+func TestCommand_prewarm(t *testing.T) {
+	t.Parallel()
+	ex, fn := newExecutor(t, executor.Options{Workers: 1}), tinyCommand(t)
+	require.NoError(t, ex.Prewarm(t.Context(), 1, fn.Module))
+	f := executor.Submit(t.Context(), ex, fn, executor.CommandInput{})
+	got, err := wait(t, f)
+	require.NoError(t, err)
+	require.Equal(t, 1, got.ExitCode)
+}

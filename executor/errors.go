@@ -178,7 +178,7 @@ func (e *LimitError) Is(target error) bool {
 // A StartError reports that a worker could not be started or could not load a
 // module.
 type StartError struct {
-	Stage  string // "launch", "handshake", "idle" for a worker that ended before its first call, "load", "compile", "capture" or "initializer"
+	Stage  string // "launch", "handshake", "idle" for a worker that ended before its first call, "load", "compile", "capture", "initializer", or "directories" for one that could not open those of its calls
 	Stderr string // the first and last 2 KiB of the process's standard error
 	Err    error
 }

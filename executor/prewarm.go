@@ -144,6 +144,7 @@ func (c *core) preloadOf(m *serialize.Module) *call {
 	method := c.opts.StartMethod
 	cl := newCall(target{module: m, method: method, mode: c.opts.mode(), limits: Limits{}.withDefaults(c.opts.Limits)}, nil)
 	cl.core, cl.kind = c, callPreload
+	cl.target.command = m.Check() != nil && m.CheckCommand() == nil
 	return cl
 }
 

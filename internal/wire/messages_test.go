@@ -17,17 +17,19 @@ import (
 // filled returns a value of each message with no member zero, and its members.
 func filled() map[string]any {
 	return map[string]any{
-		"hello": &wire.Hello{Role: wire.RoleTemplate, Data: math.MaxUint64, Engine: "v1", Image: 6},
-		"ready": &wire.Ready{Engine: "v1", InForce: []string{"fds", "env"}, Missing: []string{"x: y"}, NoCache: true},
+		"hello": &wire.Hello{Role: wire.RoleTemplate, Data: math.MaxUint64, Engine: "v1", Image: 6, Dirs: []wire.Dir{{Host: "/h", Guest: "/g", Writable: true}}, FileSize: 9},
+		"ready": &wire.Ready{Engine: "v1", InForce: []string{"fds", "env"}, Missing: []string{"x: y"}, NoCache: true, NoDirs: "why"},
 		"load": &wire.Load{
 			Source: []byte{9}, Digest: []byte{1}, Function: "f", Method: "fresh", Memory: 1, Output: 2, LogBytes: 3,
 			Inline: true, Module: 4, Entry: 5, EntryName: []byte{2},
 			Host: []string{"lookup"}, Init: "setup", InitInput: []byte{4}, InitCodec: 257,
 			Layout: &wire.Layout{Globals: 1, Start: true, MaxPages: 2}, Base: 6, Class: 7,
 			Image: &wire.Image{Number: 1, Size: 2, Globals: []uint64{3}, Random: []uint32{4}, Streams: 5, Elapsed: 6}, ImageSent: true, Seed: 8, HostCalls: 9, Codecs: []string{"msgpack"},
-			Args: []string{"guest"}, Env: []string{"A=1"}, Clock: &wire.Clock{Fixed: true, Start: 1, Resolution: 2},
+			Args: []string{"guest"}, Env: []string{"A=1"}, Clock: &wire.Clock{Fixed: true, Start: 1, Resolution: 2}, Dirs: true,
 			CPU: 9, Stack: 10, Fuel: 11, Stdout: 12, Stderr: 13, Meter: true,
 		},
+		"command":        &wire.Command{Args: []string{"tool"}, Env: []string{"A=1"}},
+		"command result": &wire.CommandResult{ExitCode: 1, Stderr: []byte{2}, Stdout: []byte{3}},
 		"capture": &wire.Capture{
 			WarmUp: []wire.WarmUp{{Function: "f", Input: []byte{1}, Codec: 257}}, Inline: true,
 		},
