@@ -214,7 +214,7 @@ func TestHost_contextEnds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newStay()
-			ex, fn := newExecutor(t, executor.Options{Workers: 1, Host: host(t, s.call)}), viaHost(t)
+			ex, fn := newExecutor(t, executor.Options{Interrupt: executor.KillOnly, Workers: 1, Host: host(t, s.call)}), viaHost(t)
 			fn.Limits.Wall = tc.wall
 			ctx, cancel := context.WithCancelCause(t.Context())
 			defer cancel(nil)

@@ -15,7 +15,8 @@ type Interrupt int
 
 const (
 	// Flag has modules rewritten so that their code looks at a flag in loops and where
-	// functions are entered, which costs about 5 % of speed, 20 % at worst. The worker ends the call by itself and
+	// functions are entered. Ordinary code is up to 15 % slower, calls of tiny functions up to
+	// half (make bench-limits). The worker ends the call by itself and
 	// serves on. One that does not is killed a quarter of a second later. It is the zero value.
 	Flag Interrupt = iota
 	// KillOnly runs code as it is. The worker is killed and replaced. Limits on processor time

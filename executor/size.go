@@ -215,7 +215,9 @@ func (c *core) stockLocked() {
 	for _, w := range slices.Backward(standbys) { // those that begin leave the list
 		if w.stock != m {
 			w.stock = m
-			c.preloadLocked(w, c.preloadOf(m.source))
+			task := c.preloadOf(m.source)
+			task.target.mode = m.mode
+			c.preloadLocked(w, task)
 		}
 	}
 }

@@ -292,7 +292,6 @@ func TestT9_deadlineOfABusyLoop(t *testing.T) {
 		limited := executor.Submit(t.Context(), ex, spin, nil)
 		_, err = wait(t, limited)
 		require.ErrorIs(t, err, &executor.LimitError{Limit: "wall"})
-		processGone(t, limited.Usage().PID)
 
 		echoes(t, ex)
 		require.Equal(t, executor.Running, neighbours[0].State())
