@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"math"
@@ -15,16 +16,41 @@ import (
 // their way, of the images that it holds, and what the Go runtime has.
 const maxFiles = 128
 
-func apply(c Config, r *Report) {
-	r.add(Descriptors, closeOthers(c.Keep))
-	r.add(Rlimits, setRlimits(c.FileSize))
+func apply(c *Config, r *Report) {
+	r.try(c, Descriptors, func() error { return closeOthers(c.Keep) })
+	r.try(c, Rlimits, func() error { return setRlimits(c) })
 	if c.Data > 0 {
-		r.add(Memory, limitData(c.Data))
+		r.try(c, Memory, func() error { return limitData(c.Data) })
 	}
-	r.add(NotDumpable, unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0))
+	if c.Profile == NoProfile {
+		r.try(c, NotDumpable, setNotDumpable)
+		r.add(ParentDeath, checkParentDeath())
+		r.add(NoNewPrivs, checkNoNewPrivs())
+		return
+	}
+	t, err := openThreads() // while /proc can be read
+	if err != nil {
+		t = &threads{err: err}
+	}
+	defer t.close()
 	r.add(ParentDeath, checkParentDeath())
-	r.add(NoNewPrivs, checkNoNewPrivs())
+	r.add(NoNewPrivs, t.setNoNewPrivs())
+	r.try(c, Caps, t.dropCapabilities)
+	// The runtime shares a pool of states with the kernel, which a filtered process
+	// cannot map.
+	_, _ = rand.Read(make([]byte, 1))
+	r.try(c, NotDumpable, setNotDumpable)
+	r.try(c, Landlock, t.landlock)
+	r.try(c, Seccomp, func() error { return installSeccomp(c) })
+	if raceBuild && c.wants(Seccomp) {
+		r.add(Race, errRace)
+	}
 }
+
+// errRace is why a race-enabled program is not as narrow as others.
+var errRace = errors.New("the race detector needs more system calls")
+
+func setNotDumpable() error { return unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) }
 
 // closeOthers closes every descriptor above 2 that is not to be kept, except
 // what the Go runtime's poller owns.
@@ -58,16 +84,16 @@ func closeOthers(keep []*os.File) error {
 	return nil
 }
 
-func setRlimits(fileSize uint64) error {
-	limits := []struct {
-		resource int
-		max      uint64
-	}{
+func setRlimits(c *Config) error {
+	limits := []limit{
 		{unix.RLIMIT_CORE, 0},
-		{unix.RLIMIT_FSIZE, fileSize},
+		{unix.RLIMIT_FSIZE, c.FileSize},
 		{unix.RLIMIT_NOFILE, maxFiles},
 		{unix.RLIMIT_MEMLOCK, 0},
 		{unix.RLIMIT_MSGQUEUE, 0},
+	}
+	if c.Threads > 0 {
+		limits = append(limits, limit{unix.RLIMIT_NPROC, c.Threads})
 	}
 	var errs []error
 	for _, l := range limits {
@@ -76,6 +102,12 @@ func setRlimits(fileSize uint64) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// A limit is one of the kernel's resource limits.
+type limit struct {
+	resource int
+	max      uint64
 }
 
 // setRlimit lowers a limit, soft and hard, and never raises one.

@@ -21,7 +21,13 @@ type Hello struct {
 	Data   uint64 `cbor:"data"`            // bytes of private memory the worker may add (RLIMIT_DATA)
 	Engine string `cbor:"engine"`          // the host's wazero version; another one refuses
 	Image  uint64 `cbor:"image,omitempty"` // bytes of an image that a template may write (RLIMIT_FSIZE)
+
+	Sandbox string `cbor:"sandbox,omitempty"` // SandboxOff: without the filters; empty for all that the system has
+	Threads uint64 `cbor:"threads,omitempty"` // that the worker's user may have in its namespace (RLIMIT_NPROC); 0 for no bound
 }
+
+// SandboxOff as [Hello.Sandbox] leaves out what a debugger could not work with.
+const SandboxOff = "off"
 
 // Ready is the payload of a READY frame.
 type Ready struct {
