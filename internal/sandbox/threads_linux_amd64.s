@@ -7,6 +7,9 @@ TEXT ·handleCall(SB),NOSPLIT|NOFRAME,$0
 	MOVQ ·threadCall+8(SB), DI
 	MOVQ ·threadCall+16(SB), SI
 	MOVQ ·threadCall+24(SB), DX
+	XORL R10, R10
+	XORL R8, R8
+	XORL R9, R9
 	SYSCALL
 	TESTQ AX, AX
 	JZ done

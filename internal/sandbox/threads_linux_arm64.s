@@ -7,6 +7,9 @@ TEXT ·handleCall(SB),NOSPLIT|NOFRAME,$0
 	MOVD ·threadCall+8(SB), R0
 	MOVD ·threadCall+16(SB), R1
 	MOVD ·threadCall+24(SB), R2
+	MOVD ZR, R3
+	MOVD ZR, R4
+	MOVD ZR, R5
 	SVC
 	CBZ R0, done
 	MOVW R0, ·threadCall+36(SB)
