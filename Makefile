@@ -115,6 +115,10 @@ chaos: ## everything at once to an executor: CALLS calls, for DURATION (SEED rep
 leak: deps ## the leak matrix: what a call leaves behind for the next, by start method and guest
 	go test -count=1 -v -timeout=60m ./internal/e2e/leak -args -leak.full
 
+.PHONY: escape
+escape: ## native code in a worker tries to get out: prints what stops each attempt
+	go test -count=1 -v ./internal/e2e/escape
+
 .PHONY: bench-start
 bench-start: ## compare the start methods with each other and with wazero by itself (ARGS: flags of BenchmarkStart)
 	go test -run '^$$' -bench '^BenchmarkStart$$' -benchtime=1x -timeout=10m ./wasmworker -args -start.json=$(BUILD)/bench/start.json $(ARGS)
