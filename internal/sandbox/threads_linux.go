@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -81,6 +82,7 @@ func (t *threads) callByName(nr, a0, a1, a2 uintptr) error {
 	}
 }
 
+// list returns the threads' numbers, as this process's namespace counts them.
 func (t *threads) list() ([]int, error) {
 	if _, err := t.dir.Seek(0, 0); err != nil {
 		return nil, err
@@ -89,7 +91,23 @@ func (t *threads) list() ([]int, error) {
 	if err != nil {
 		return nil, err
 	}
+	runtime.LockOSThread()
+	self := strconv.Itoa(unix.Gettid())
+	runtime.UnlockOSThread()
 	tids := make([]int, 0, len(names))
+	if !slices.Contains(names, self) {
+		// /proc is that of another namespace of processes. In one's own the numbers
+		// begin at 1, and nothing else has any.
+		for tid := 1; tid <= mostThreads; tid++ {
+			if unix.Tgkill(os.Getpid(), tid, 0) == nil {
+				tids = append(tids, tid)
+			}
+		}
+		if len(tids) < len(names) {
+			return nil, fmt.Errorf("found %d of %d threads", len(tids), len(names))
+		}
+		return tids, nil
+	}
 	for _, name := range names {
 		if tid, err := strconv.Atoi(name); err == nil {
 			tids = append(tids, tid)
@@ -97,6 +115,9 @@ func (t *threads) list() ([]int, error) {
 	}
 	return tids, nil
 }
+
+// mostThreads is how many threads a process has had at most when it sandboxes itself.
+const mostThreads = 1024
 
 // signalThread sends a thread the signal and waits for its answer.
 func signalThread(tid int) error {
