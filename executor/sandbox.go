@@ -6,7 +6,6 @@ import (
 	"os"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -169,14 +168,13 @@ func (c *core) judge(cn *conn, f confinement) error {
 	}
 	r.InForce = append(r.InForce, f.inForce...)
 	r.Missing = append(r.Missing, f.missing...)
-	lacks := slices.DeleteFunc(slices.Clone(r.Missing), func(m string) bool { return strings.HasPrefix(m, sandbox.Race+":") })
 	switch {
-	case len(lacks) == 0 || c.opts.Sandbox == NoSandbox:
+	case len(r.Missing) == 0 || c.opts.Sandbox == NoSandbox:
 	case c.opts.Sandbox == Strict:
-		return errors.New("not in force: " + strings.Join(lacks, "; "))
+		return errors.New("not in force: " + strings.Join(r.Missing, "; "))
 	default:
 		c.lacking.Do(func() {
-			c.log.Warn("the sandbox of workers lacks something on this system", "missing", lacks, "pid", strconv.Itoa(cn.p.PID))
+			c.log.Warn("the sandbox of workers lacks something on this system", "missing", r.Missing, "pid", cn.p.PID)
 		})
 	}
 	return nil

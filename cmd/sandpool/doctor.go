@@ -33,7 +33,6 @@ var about = map[string]string{
 	sandbox.Caps:        "no capabilities, also under root",
 	sandbox.Landlock:    "no files, TCP ports or other processes",
 	sandbox.Seccomp:     "few system calls; an attacker's kill it",
-	sandbox.Race:        "the narrowest list of system calls",
 	"namespaces":        "own processes, IPC, names, mounts, network",
 	"cgroup":            "bounded memory, threads and CPU time",
 }

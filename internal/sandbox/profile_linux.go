@@ -12,9 +12,8 @@ import (
 
 // Who a call is allowed to, besides the profiles.
 const (
-	both            = WorkerProfile | TemplateProfile
-	cgoSet  Profile = 1 << 16 // programs in which C code starts threads
-	raceSet Profile = 1 << 17 // and those with the race detector
+	both           = WorkerProfile | TemplateProfile
+	cgoSet Profile = 1 << 16 // programs in which C code starts threads, also those with the race detector
 )
 
 // An entry is a system call that some profiles allow.
@@ -191,9 +190,6 @@ func (c *Config) set() Profile {
 	set := c.Profile
 	if usesCgo() {
 		set |= cgoSet
-	}
-	if raceBuild {
-		set |= raceSet
 	}
 	return set
 }

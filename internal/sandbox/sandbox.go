@@ -23,10 +23,6 @@ const (
 	Seccomp     = "seccomp"      // system calls that a worker does not need fail, and those that only an attacker makes kill it
 )
 
-// Race is what a report lists as missing in a program that was built with the
-// race detector: its runtime needs some calls more. It takes no wall away.
-const Race = "seccomp_narrow"
-
 // Required returns the mechanisms that a worker reports as missing if they are not in
 // force; on some systems all are.
 func Required() []string {

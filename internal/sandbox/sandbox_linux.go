@@ -42,13 +42,7 @@ func apply(c *Config, r *Report) {
 	r.try(c, NotDumpable, setNotDumpable)
 	r.try(c, Landlock, t.landlock)
 	r.try(c, Seccomp, func() error { return installSeccomp(c) })
-	if raceBuild && c.wants(Seccomp) {
-		r.add(Race, errRace)
-	}
 }
-
-// errRace is why a race-enabled program is not as narrow as others.
-var errRace = errors.New("the race detector needs more system calls")
 
 func setNotDumpable() error { return unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) }
 

@@ -1,6 +1,0 @@
-//go:build !race
-
-package sandbox
-
-// raceBuild is whether this is a build with the race detector.
-const raceBuild = false
