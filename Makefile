@@ -123,6 +123,10 @@ hostile: ## hostile modules beside a good neighbour: the whole corpus, cuts, and
 	@go test -count=1 -v -timeout=60m ./internal/e2e/hostile -args -hostile.full -hostile.mutations=$(N) -hostile.seed=$(SEED) 2>&1 | \
 		awk '/^ok /{ok = 1} /^(=== | *--- (PASS|SKIP): .*\/)/{next} {print} END{exit !ok}'
 
+.PHONY: escape
+escape: ## native code in a worker tries to get out: prints what stops each attempt
+	go test -count=1 -v ./internal/e2e/escape
+
 .PHONY: bench-start
 bench-start: ## compare the start methods with each other and with wazero by itself (ARGS: flags of BenchmarkStart)
 	go test -run '^$$' -bench '^BenchmarkStart$$' -benchtime=1x -timeout=10m ./wasmworker -args -start.json=$(BUILD)/bench/start.json $(ARGS)

@@ -47,15 +47,19 @@ func (c *core) connect(name string, hello wire.Hello) (*conn, error) {
 		full = "sandpool-" + c.opts.Name + "-" + name
 	}
 	env := append(slices.Clone(c.opts.Env), "GOMAXPROCS="+strconv.Itoa(c.opts.GOMAXPROCS))
-	p, err := c.launcher.Start(proc.Spec{Path: c.opts.WorkerPath, Name: full, Env: env})
+	p, conf, err := c.launch(proc.Spec{Path: c.opts.WorkerPath, Name: full, Env: env}, &hello)
 	if err != nil {
-		return nil, &StartError{Stage: "launch", Err: err}
+		return nil, err
 	}
 	c.adopt(p)
 	cn := &conn{p: p, r: wire.NewReader(p.Replies), w: wire.NewWriter(p.Requests), inline: c.inline}
 	timer := time.AfterFunc(handshakeTimeout, p.Kill)
 	err = cn.handshake(hello)
 	late := !timer.Stop()
+	stage := "handshake"
+	if err == nil {
+		stage, err = "sandbox", c.judge(cn, conf)
+	}
 	if err != nil {
 		exit := cn.end(c)
 		if late {
@@ -63,7 +67,7 @@ func (c *core) connect(name string, hello wire.Hello) (*conn, error) {
 		} else if isEnd(err) {
 			err = exitReason(exit)
 		}
-		return nil, &StartError{Stage: "handshake", Stderr: exit.Stderr, Err: err}
+		return nil, &StartError{Stage: stage, Stderr: exit.Stderr, Err: err}
 	}
 	return cn, nil
 }
@@ -153,12 +157,18 @@ func isEnd(err error) bool {
 // exitReason puts a process's end in words.
 func exitReason(e proc.Exit) error {
 	if e.Signal != 0 {
-		return &killedError{e.SignalName}
+		return &killedError{e.SignalName, deathReason(e)}
 	}
 	return fmt.Errorf("process exited with code %d", e.Code)
 }
 
 // A killedError reports a process that a signal ended.
-type killedError struct{ signal string }
+type killedError struct{ signal, reason string }
 
-func (e *killedError) Error() string { return "process was killed by " + e.signal }
+func (e *killedError) Error() string {
+	s := "process was killed by " + e.signal
+	if e.reason != "" {
+		s += ": " + e.reason
+	}
+	return s
+}

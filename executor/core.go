@@ -42,9 +42,11 @@ type core struct {
 	maxCode     int64                  // bytes of modules and code that a worker holds
 	captureTime time.Duration          // that a capture may take; 0 for what captureTimeout says
 	numbers     atomic.Uint64          // counts snapshots
+	groups      groups                 // control groups of workers
 
 	wg       sync.WaitGroup // every goroutine of the executor but finish's
 	finisher sync.Once      // starts finish
+	lacking  sync.Once      // warns that the sandbox lacks something
 	quit     chan struct{}  // closed by settleLocked when no module needs compiling any more
 	drained  chan struct{}  // closed by settleLocked when nothing is left to do
 	finished chan struct{}  // closed by finish when everything is released

@@ -110,7 +110,20 @@ type WorkerError struct {
 	Attempts int    // how many workers have begun the call, this one included
 	Stderr   string // the first and last 2 KiB of the process's standard error
 	Err      error  // what the host saw; io.EOF for a plain death
+
+	// Reason is who ended it, where that is known: [ReasonSeccomp] or [ReasonMemory],
+	// else empty.
+	Reason string
 }
+
+// Reasons of a [WorkerError].
+const (
+	// ReasonSeccomp: the process made a system call that no worker makes, and was
+	// killed for it. Something in it had left its WebAssembly machine.
+	ReasonSeccomp = "forbidden system call (seccomp)"
+	// ReasonMemory: it was killed because its control group had no memory left.
+	ReasonMemory = "out of memory (cgroup)"
+)
 
 // Error names the signal or exit code and the worker's last words.
 func (e *WorkerError) Error() string {
@@ -122,6 +135,9 @@ func (e *WorkerError) Error() string {
 		s += "was killed by " + e.Signal
 	default:
 		s += "exited with code " + strconv.Itoa(e.ExitCode)
+	}
+	if e.Reason != "" {
+		s += ": " + e.Reason
 	}
 	if e.Attempts > 1 {
 		s += fmt.Sprintf(" (attempt %d)", e.Attempts)
@@ -178,7 +194,7 @@ func (e *LimitError) Is(target error) bool {
 // A StartError reports that a worker could not be started or could not load a
 // module.
 type StartError struct {
-	Stage  string // "launch", "handshake", "idle" for a worker that ended before its first call, "load", "compile", "capture", "initializer", or "directories" for one that could not open those of its calls
+	Stage  string // "launch", "sandbox" for one that [Strict] refuses, "handshake", "idle" for a worker that ended before its first call, "load", "compile", "capture", "initializer", or "directories" for one that could not open those of its calls
 	Stderr string // the first and last 2 KiB of the process's standard error
 	Err    error
 }

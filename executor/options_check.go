@@ -59,6 +59,7 @@ func (o Options) withDefaults() Options {
 	o.Retries = cmp.Or(o.Retries, defaultRetries)
 	o.ResultCache = orOff(o.ResultCache, defaultResults)
 	o.GOMAXPROCS = cmp.Or(o.GOMAXPROCS, minGOMAXPROCS)
+	o.WorkerGID = cmp.Or(o.WorkerGID, o.WorkerUID)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -122,6 +123,7 @@ func (o Options) validate() error {
 	if o.IsolateTenants < Off || o.IsolateTenants > On {
 		wrong("IsolateTenants", "%d is none of Off, Auto and On", o.IsolateTenants)
 	}
+	errs = append(errs, o.checkSandbox()...)
 	if reason := checkExecutorName(o.Name); reason != "" {
 		wrong("Name", "%s", reason)
 	}

@@ -311,7 +311,7 @@ func (w *worker) leave(err error) {
 			return
 		}
 		c.stats.WorkersDied++
-		loss := &WorkerError{PID: exit.PID, Signal: exit.SignalName, ExitCode: exit.Code, Stderr: exit.Stderr, Err: err}
+		loss := &WorkerError{PID: exit.PID, Signal: exit.SignalName, ExitCode: exit.Code, Stderr: exit.Stderr, Err: err, Reason: deathReason(exit)}
 		if c.opts.CrashPolicy == Break {
 			c.breakLocked(loss)
 		}

@@ -141,9 +141,9 @@ func (t *taking) take(w io.WriterAt) (got wire.Captured, f *failure) {
 		got.Unfit = fmt.Sprintf("a memory of %d bytes, images have %d at most", size, maxImage)
 		return got, nil
 	}
-	own, err := shm.NewDraft("sandpool-selftest", int64(t.inst.memory.Size()))
-	if err != nil {
-		return got, internalFailure(err)
+	own := t.s.draft
+	if t.s.draft = nil; own == nil {
+		return got, internalFailure(errors.New("a template takes one image"))
 	}
 	state, err := t.inst.restorer.Capture(both{own, w})
 	if err != nil {

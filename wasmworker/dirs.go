@@ -13,6 +13,7 @@ import (
 	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 
 	"github.com/sandpool/sandpool/internal/dirfs"
+	"github.com/sandpool/sandpool/internal/sandbox"
 	"github.com/sandpool/sandpool/internal/wire"
 )
 
@@ -27,16 +28,21 @@ type grantedDir struct {
 	writable bool
 }
 
-// openDirs opens the directories of HELLO.
-func openDirs(list []wire.Dir) (dirs []grantedDir, err error) {
+// openDirs opens the directories of HELLO, and each once more for the sandbox.
+func openDirs(list []wire.Dir) (dirs []grantedDir, kept []sandbox.Dir, err error) {
 	for _, d := range list {
 		root, err := os.OpenRoot(d.Host)
 		if err != nil {
-			return nil, err
+			return nil, kept, err
 		}
 		dirs = append(dirs, grantedDir{root, d.Guest, d.Writable})
+		f, err := root.Open(".")
+		if err != nil {
+			return nil, kept, err
+		}
+		kept = append(kept, sandbox.Dir{File: f, Writable: d.Writable})
 	}
-	return dirs, nil
+	return dirs, kept, nil
 }
 
 // A fileSession is an instance's use of the granted directories. A nil one is that of an

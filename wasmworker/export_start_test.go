@@ -187,6 +187,9 @@ func (b *StartBench) capture(l wire.Load, g *startGuest) error {
 	t := &taking{s: b.s, c: c, inst: b.s.newInstance(sl)}
 	defer t.inst.close()
 	c.memory = t.inst.memory
+	if b.s.draft, err = shm.NewDraft("bench-selftest", StartMemory); err != nil {
+		return err
+	}
 	got, f := t.guarded(nil, draft)
 	switch {
 	case f != nil:

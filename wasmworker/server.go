@@ -11,8 +11,10 @@ import (
 	"github.com/tetratelabs/wazero"
 
 	"github.com/sandpool/sandpool/internal/engine"
+	"github.com/sandpool/sandpool/internal/jail"
 	"github.com/sandpool/sandpool/internal/proc"
 	"github.com/sandpool/sandpool/internal/sandbox"
+	"github.com/sandpool/sandpool/internal/shm"
 	"github.com/sandpool/sandpool/internal/snapshot"
 	"github.com/sandpool/sandpool/internal/wire"
 )
@@ -37,6 +39,7 @@ type server struct {
 	kept      uint64            // bytes that their memories hold
 	instances int               // how many they are
 	pages     *snapshot.Pages   // nil where the system does not tell which were written to
+	draft     *shm.Draft        // a template's own image; nil once used
 	audit     audit
 	dirs      []grantedDir // that guests may be given
 	fileSize  uint64       // bytes up to which they may write files there
@@ -88,16 +91,16 @@ func handshake(in *proc.Inherited, calls *ledger, out *replies) (*server, error)
 	if s.audit.every, err = auditEvery(); err != nil {
 		return nil, fmt.Errorf("handshake: %w", err)
 	}
-	keep := in.Files()
-	if s.pages, err = snapshot.OpenPages(); err == nil { // else images are copied as a whole
-		keep = append(keep, s.pages.File())
-	}
 	var errDirs error
 	s.fileSize = hello.FileSize
-	report := sandbox.Apply(sandbox.Config{
-		Keep: keep, Data: hello.Data, FileSize: max(hello.Image, hello.FileSize),
-		Open: func() { s.dirs, errDirs = openDirs(hello.Dirs) },
+	j, err := jail.Enter(in, hello, func() (list []sandbox.Dir) {
+		s.dirs, list, errDirs = openDirs(hello.Dirs)
+		return list
 	})
+	if err != nil {
+		return nil, fmt.Errorf("handshake: %w", err)
+	}
+	s.pages, s.draft = j.Pages, j.Draft
 	if s.role == wire.RoleTemplate {
 		guardMemory(hello.Data)
 	}
@@ -110,7 +113,7 @@ func handshake(in *proc.Inherited, calls *ledger, out *replies) (*server, error)
 	s.cache = newEntryCache()
 	s.runtime = s.newRuntime(s.cache)
 	ready := wire.Ready{
-		Engine: engine.Version(), InForce: report.InForce, Missing: report.Missing, NoCache: s.cache == nil,
+		Engine: engine.Version(), InForce: j.Report.InForce, Missing: j.Report.Missing, NoCache: s.cache == nil,
 	}
 	if errDirs == nil && len(s.dirs) > 0 {
 		_, errDirs = engineFunctions(s.runtime)

@@ -46,7 +46,7 @@ func newRoot(s *streams) *cobra.Command {
 		return usagef("%w (%s --help lists the flags)", err, cmd.CommandPath())
 	})
 	root.Flags().Bool("version", false, "print the version and exit")
-	root.AddCommand(newRun(s), newInspect(s), newSign(s), newKeygen(s), newVersion(s))
+	root.AddCommand(newRun(s), newInspect(s), newSign(s), newKeygen(s), newVersion(s), newDoctor(s))
 	return root
 }
 

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sandpool/sandpool/internal/cgroup"
 	"github.com/sandpool/sandpool/internal/shm"
 )
 
@@ -16,6 +17,8 @@ type Spec struct {
 	Path string   // the program; empty means this one
 	Name string   // argv[0], as ps shows it
 	Env  []string // added to the few variables every worker gets
+
+	Confine // what the kernel is to take from the process at its start
 }
 
 // A Process is a started worker, as its host holds it. Requests, Replies and
@@ -30,7 +33,8 @@ type Process struct {
 	control *os.File // frames that are read at any time; closing it asks the worker to exit
 	blobs   *os.File // descriptor channel; nil where there is none
 	stderr  *tail
-	once    sync.Once // closes control
+	once    sync.Once     // closes control
+	group   *cgroup.Group // its control group; nil for its host's
 }
 
 // Exit is how a process ended.
@@ -40,6 +44,8 @@ type Exit struct {
 	SignalName string // "SIGKILL", or empty
 	Code       int    // the exit code; -1 when a signal killed it
 	Stderr     string // the first and last 2 KiB of its standard error
+
+	OutOfMemory bool // the kernel killed it because its control group had no memory left
 }
 
 // start starts spec's program with its pipes; called on the launcher's thread.
@@ -58,13 +64,15 @@ func start(spec Spec) (*Process, error) {
 	handles := inherit(cmd, c.child())
 	cmd.Env = append(append(baseEnv(), spec.Env...), Marker+"="+handles)
 	harden(cmd)
+	confine(cmd, &spec.Confine)
 	if err := cmd.Start(); err != nil {
 		c.closeHost()
-		return nil, err
+		return nil, explain(err, &spec.Confine)
 	}
 	p := &Process{
 		PID: cmd.Process.Pid, Requests: c.requestsW, Replies: c.repliesR,
 		cmd: cmd, control: c.controlW, blobs: c.blobsHost, stderr: newTail(c.stderrR),
+		group: spec.Group,
 	}
 	return p, nil
 }
@@ -129,6 +137,11 @@ func (p *Process) Wait() Exit {
 		exit.Code = -1
 	}
 	exit.PID = p.PID
+	if p.group != nil {
+		// What cannot be read or removed is nothing that the caller could mend.
+		exit.OutOfMemory, _ = p.group.OutOfMemory()
+		_ = p.group.Remove()
+	}
 	// A process that inherited the pipe may outlive the worker; it is not waited
 	// for longer than this.
 	exit.Stderr = p.stderr.finish(time.Second)

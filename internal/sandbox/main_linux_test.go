@@ -35,7 +35,10 @@ func TestMain(m *testing.M) {
 	runtime.LockOSThread()
 	arg := os.Getenv(argEnv)
 	if os.Getenv(noPrivsEnv) != "" {
+		// As a launcher passes it on: all threads have it.
 		must(unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		must(os.Unsetenv(noPrivsEnv))
+		must(unix.Exec("/proc/self/exe", os.Args, os.Environ()))
 	}
 	if n, err := strconv.ParseUint(os.Getenv(filesEnv), 10, 64); err == nil {
 		must(unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: n, Max: n}))

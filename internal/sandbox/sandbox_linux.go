@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"math"
@@ -15,17 +16,37 @@ import (
 // their way, of the images that it holds, and what the Go runtime has.
 const maxFiles = 128
 
-func apply(c Config, r *Report) {
-	r.add(Descriptors, closeOthers(c.Keep))
+func apply(c *Config, r *Report) {
+	r.try(c, Descriptors, func() error { return closeOthers(c.Keep) })
 	c.open()
-	r.add(Rlimits, setRlimits(c.FileSize))
+	defer c.closeDirs()
+	r.try(c, Rlimits, func() error { return setRlimits(c) })
 	if c.Data > 0 {
-		r.add(Memory, limitData(c.Data))
+		r.try(c, Memory, func() error { return limitData(c.Data) })
 	}
-	r.add(NotDumpable, unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0))
+	if c.Profile == NoProfile {
+		r.try(c, NotDumpable, setNotDumpable)
+		r.add(ParentDeath, checkParentDeath())
+		r.add(NoNewPrivs, checkNoNewPrivs())
+		return
+	}
+	t, err := openThreads() // while /proc can be read
+	if err != nil {
+		t = &threads{err: err}
+	}
+	defer t.close()
 	r.add(ParentDeath, checkParentDeath())
-	r.add(NoNewPrivs, checkNoNewPrivs())
+	r.add(NoNewPrivs, t.setNoNewPrivs())
+	r.try(c, Caps, t.dropCapabilities)
+	// The runtime shares a pool of states with the kernel, which a filtered process
+	// cannot map.
+	_, _ = rand.Read(make([]byte, 1))
+	r.try(c, NotDumpable, setNotDumpable)
+	r.try(c, Landlock, func() error { return t.landlock(c.dirs) })
+	r.try(c, Seccomp, func() error { return installSeccomp(c) })
 }
+
+func setNotDumpable() error { return unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) }
 
 // closeOthers closes every descriptor above 2 that is not to be kept, except
 // what the Go runtime's poller owns.
@@ -59,16 +80,16 @@ func closeOthers(keep []*os.File) error {
 	return nil
 }
 
-func setRlimits(fileSize uint64) error {
-	limits := []struct {
-		resource int
-		max      uint64
-	}{
+func setRlimits(c *Config) error {
+	limits := []limit{
 		{unix.RLIMIT_CORE, 0},
-		{unix.RLIMIT_FSIZE, fileSize},
+		{unix.RLIMIT_FSIZE, c.FileSize},
 		{unix.RLIMIT_NOFILE, maxFiles},
 		{unix.RLIMIT_MEMLOCK, 0},
 		{unix.RLIMIT_MSGQUEUE, 0},
+	}
+	if c.Threads > 0 {
+		limits = append(limits, limit{unix.RLIMIT_NPROC, c.Threads})
 	}
 	var errs []error
 	for _, l := range limits {
@@ -77,6 +98,12 @@ func setRlimits(fileSize uint64) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// A limit is one of the kernel's resource limits.
+type limit struct {
+	resource int
+	max      uint64
 }
 
 // setRlimit lowers a limit, soft and hard, and never raises one.

@@ -24,6 +24,9 @@ type Hello struct {
 
 	Dirs     []Dir  `cbor:"dirs,omitempty"`     // directories that guests of this worker may be given
 	FileSize uint64 `cbor:"filesize,omitempty"` // bytes up to which they may write files there
+
+	Sandbox string `cbor:"sandbox,omitempty"` // SandboxOff: without the filters; empty for all that the system has
+	Threads uint64 `cbor:"threads,omitempty"` // that the worker's user may have in its namespace (RLIMIT_NPROC); 0 for no bound
 }
 
 // A Dir is a directory of the host that guests may use.
@@ -32,6 +35,9 @@ type Dir struct {
 	Guest    string `cbor:"guest"` // path where they find it
 	Writable bool   `cbor:"writable,omitempty"`
 }
+
+// SandboxOff as [Hello.Sandbox] leaves out what a debugger could not work with.
+const SandboxOff = "off"
 
 // Ready is the payload of a READY frame.
 type Ready struct {
