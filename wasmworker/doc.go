@@ -18,7 +18,8 @@
 //
 // A worker runs one call at a time on one goroutine, which reads the request pipe.
 // A second one reads the control pipe: it takes back calls that have not begun, at
-// any time, and ends the process when the host closes the pipe or dies. Both write
+// any time, ends the one that runs when the host says so, by a flag that its code looks at, as a
+// timer does when its time is up, and ends the process when the host closes the pipe or dies. Both write
 // whole frames into the reply pipe. A worker never outlives its host.
 //
 // # Errors

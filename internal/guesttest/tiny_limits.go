@@ -38,7 +38,7 @@ func TinyLimits(endlessStart, endlessInit bool) []byte {
 			I32(1024).I32(2048).I32(1).I32(3000).Call(poll).Drop()
 	}
 	wait := new(Code).Append(t.Text("wait")).I32(0).I32(0).Call(h.Call).Drop()
-	print := func(fd int32) *Code {
+	flood := func(fd int32) *Code {
 		return new(Code).I32(600).I32(4096).Store(0).I32(600).I32(1000).Store(4).
 			Loop().I32(fd).I32(600).I32(1).I32(620).Call(write).Drop().Br(0).End()
 	}
@@ -50,8 +50,8 @@ func TinyLimits(endlessStart, endlessInit bool) []byte {
 		LimitsHosts:   new(Code).Loop().Append(wait).Br(0).End(),
 		LimitsRecurse: new(Code).Call(first + 1),
 		LimitsTail:    new(Code).Loop().Call(first + 3).Br(0).End(),
-		LimitsPrint:   print(1),
-		LimitsError:   print(2),
+		LimitsPrint:   flood(1),
+		LimitsError:   flood(2),
 		LimitsFill:    new(Code).Loop().I32(4096).I32(1).I32(8192).Raw(0xfc, 0x0b, 0).Br(0).End(),
 		LimitsNap:     sleep(20e6),
 		LimitsWork:    new(Code).Loop().Get(n).I32(1).Add().Tee(n).I32(100_000).LtU().BrIf(0).End(),

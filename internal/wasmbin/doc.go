@@ -65,6 +65,10 @@
 // which the host would have to hold. Tables that code does not change may even be
 // exported: the host leaves them alone.
 //
+// [Instrument] adds to code, of such a module or any other, what lets a worker end it while
+// it runs, bound its stack and count what it executes. That is a step of its own: each mode
+// makes another binary.
+//
 // A rewritten module is valid if and only if the original is. Nothing here
 // validates operands or indices in bodies, so Prepare never removes or adds what
 // the compiler would find fault with.

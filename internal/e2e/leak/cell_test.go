@@ -182,6 +182,7 @@ func wrongEnd(ending guesttest.Ending, err error) error {
 		g = new(executor.GuestError)
 	}
 	memory := l != nil && l.Limit == "memory"
+	stack := l != nil && l.Limit == "stack" // what a recursion without an end comes to
 	died := g.Code == executor.CodeTrap || g.Code == executor.CodeExit
 	var ok bool
 	switch ending {
@@ -192,11 +193,11 @@ func wrongEnd(ending guesttest.Ending, err error) error {
 	case guesttest.EndsInPanic:
 		ok = g.Code == executor.CodePanic
 	case guesttest.EndsInTrap:
-		ok = g.Code == executor.CodeTrap
+		ok = g.Code == executor.CodeTrap || stack
 	case guesttest.EndsInExit:
 		ok = g.Code == executor.CodeExit && g.ExitCode == 3
 	case guesttest.EndsInAbort, guesttest.EndsInMemory: // a Go guest's stack is in its memory
-		ok = died || memory
+		ok = died || memory || stack
 	case guesttest.EndsInOutput:
 		ok = l != nil && l.Limit == "output"
 	}
