@@ -184,3 +184,19 @@ func TestRandom_seeded(t *testing.T) {
 		require.Equal(t, seven[0], d)
 	}
 }
+
+// Without an image too, whether or not the worker has called the module before.
+func TestRandom_seededPrecompiled(t *testing.T) {
+	t.Parallel()
+	ex := newExecutor(t, executor.Options{Workers: 1, CallsPerWorker: 2, StartMethod: startmethod.Precompiled})
+	fn := executor.Func[struct{}, drawn]{Module: fixture(t), Name: "draws", Grants: executor.Grants{Seed: 7}}
+	first, err := call(t, ex, fn, struct{}{})
+	require.NoError(t, err)
+	for range 4 {
+		d, err := call(t, ex, fn, struct{}{})
+		require.NoError(t, err)
+		require.Equal(t, first.Crypto, d.Crypto)
+		require.Equal(t, first.Math, d.Math)
+		require.Equal(t, first.Own, d.Own)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -202,8 +203,12 @@ func (s *server) newCall(id uint64, sl *slot, input []byte) *call {
 // runGuarded runs a call and flushes what the guest printed.
 func (s *server) runGuarded(inst *instance, h wire.Header, c *call) *failure {
 	return c.guard(func() (f *failure) {
+		known := c.slot.module.index != nil
 		if !inst.ready {
 			f = s.instantiate(inst, c)
+		}
+		if f == nil && !known && c.pipes == nil && h.Flags&wire.FlagDescribe == 0 {
+			f = s.learn(inst, c)
 		}
 		if f == nil {
 			f = inst.resume(s, c)
@@ -241,19 +246,14 @@ func (s *server) runIn(inst *instance, h wire.Header, c *call) *failure {
 	if c.pipes != nil {
 		return s.runCommand(inst, c)
 	}
-	m := c.slot.module
-	describing := h.Flags&wire.FlagDescribe != 0
-	if describing || m.index == nil {
+	if h.Flags&wire.FlagDescribe != 0 {
 		text, f := s.describe(inst, c)
-		if f != nil {
-			return f
-		}
-		if describing {
+		if f == nil {
 			c.output.add(text)
-			return nil
 		}
+		return f
 	}
-	index, f := m.functionIndex(c.slot.Function)
+	index, f := c.slot.module.functionIndex(c.slot.Function)
 	if f != nil {
 		return f
 	}
@@ -261,6 +261,37 @@ func (s *server) runIn(inst *instance, h wire.Header, c *call) *failure {
 		return f
 	}
 	return c.overdrawn()
+}
+
+// learn has a guest describe itself that this process has not heard of yet, and then
+// gives the call an instance that has not: a guest may draw random numbers for it, for one
+// thing. One without an image and without a seed is left as it is, and no guest's calls may
+// depend on it.
+func (s *server) learn(inst *instance, c *call) *failure {
+	if c.slot.module.index == nil {
+		if _, f := s.describe(inst, c); f != nil {
+			return f
+		}
+	}
+	if c.slot.Seed != 0 {
+		c.system.Random = seeded(c.slot.Seed, streamGuest)
+	}
+	switch {
+	case c.slot.image != nil:
+		if !inst.restore(c.slot) {
+			return internalFailure(errors.New("the instance cannot be put back"))
+		}
+		c.system.State, c.system.Elapsed = inst.streams, inst.elapsed
+	case c.slot.Seed != 0:
+		inst.close()
+		*inst = *s.newInstance(c.slot)
+		c.memory = inst.memory
+		if f := s.instantiate(inst, c); f != nil {
+			return f
+		}
+	}
+	c.lives()
+	return nil
 }
 
 // describe calls the guest's describe function, keeps what it learns and returns
