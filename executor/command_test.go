@@ -176,8 +176,10 @@ func TestCommand_pure(t *testing.T) {
 	seen := map[bool]int{}
 	for range 2 {
 		for _, in := range []executor.CommandInput{
-			{Args: []string{"tool", "cat"}}, {Args: []string{"tool", "cat"}, Stdin: []byte("1")},
-			{Args: []string{"tool", "cat"}, Env: []string{"A=1"}}, {Args: []string{"tool", "exit:1"}},
+			{Args: []string{"tool", "cat"}},
+			{Args: []string{"tool", "cat"}, Stdin: []byte("1")},
+			{Args: []string{"tool", "cat"}, Env: []string{"A=1"}},
+			{Args: []string{"tool", "exit:1"}},
 		} {
 			f := executor.Submit(t.Context(), ex, fn, in)
 			got, err := wait(t, f)

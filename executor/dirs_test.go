@@ -70,8 +70,14 @@ func TestDirs(t *testing.T) {
 	fn := dirsFunc(t, executor.Dir{Host: ro, Guest: "/ro"}, executor.Dir{Host: rw, Guest: "/rw", Writable: true})
 
 	f := executor.Submit(t.Context(), ex, fn, []fileOp{
-		{Op: "read", Path: "/ro/sub/file"}, {Op: "list", Path: "/ro"}, {Op: "list", Path: "/ro/sub"}, {Op: "stat", Path: "/ro/sub/file"},
-		{Op: "seek", Path: "/ro/sub/file", N: 3}, {Op: "read", Path: "/ro/sub/../sub/file"}, {Op: "read", Path: "/ro/none"}, {Op: "read", Path: "/etc/passwd"},
+		{Op: "read", Path: "/ro/sub/file"},
+		{Op: "list", Path: "/ro"},
+		{Op: "list", Path: "/ro/sub"},
+		{Op: "stat", Path: "/ro/sub/file"},
+		{Op: "seek", Path: "/ro/sub/file", N: 3},
+		{Op: "read", Path: "/ro/sub/../sub/file"},
+		{Op: "read", Path: "/ro/none"},
+		{Op: "read", Path: "/etc/passwd"},
 	})
 	got, err := wait(t, f)
 	require.NoError(t, err)
@@ -87,9 +93,16 @@ func TestDirs(t *testing.T) {
 	require.NotEmpty(t, got[7].Err)
 
 	for _, op := range []fileOp{
-		{Op: "write", Path: "/ro/new"}, {Op: "write", Path: "/ro/sub/file"}, {Op: "append", Path: "/ro/sub/file"}, {Op: "mkdir", Path: "/ro/dir"},
-		{Op: "unlink", Path: "/ro/sub/file"}, {Op: "rmdir", Path: "/ro/sub"}, {Op: "rename", Path: "/ro/sub", To: "/ro/bus"},
-		{Op: "truncate", Path: "/ro/sub/file"}, {Op: "symlink", Path: "/ro/link", To: "sub"}, {Op: "link", Path: "/ro/sub/file", To: "/ro/hard"},
+		{Op: "write", Path: "/ro/new"},
+		{Op: "write", Path: "/ro/sub/file"},
+		{Op: "append", Path: "/ro/sub/file"},
+		{Op: "mkdir", Path: "/ro/dir"},
+		{Op: "unlink", Path: "/ro/sub/file"},
+		{Op: "rmdir", Path: "/ro/sub"},
+		{Op: "rename", Path: "/ro/sub", To: "/ro/bus"},
+		{Op: "truncate", Path: "/ro/sub/file"},
+		{Op: "symlink", Path: "/ro/link", To: "sub"},
+		{Op: "link", Path: "/ro/sub/file", To: "/ro/hard"},
 	} {
 		require.Equal(t, wasiRofs, do(t, ex, fn, op)[0].Errno, "%+v", op)
 	}

@@ -2,6 +2,7 @@ package executor_test
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -81,7 +82,7 @@ func TestGrants_world(t *testing.T) {
 		}
 		// Others have theirs, whatever order they come in.
 		for i := range 4 {
-			fn.Grants = executor.Grants{Args: []string{fmt.Sprint(i % 2)}, Stdin: []byte(strings.Repeat("x", i*100_000))}
+			fn.Grants = executor.Grants{Args: []string{strconv.Itoa(i % 2)}, Stdin: []byte(strings.Repeat("x", i*100_000))}
 			got, err := call(t, ex, fn, struct{}{})
 			require.NoError(t, err)
 			require.Equal(t, fn.Grants.Args, got.Init.Args)

@@ -39,9 +39,12 @@ func BenchmarkDeadline(b *testing.B) {
 			module *serialize.Module
 			what   byte
 		}{
-			{"endless loop", good, guesttest.LimitsSpin}, {"memory.grow loop", good, guesttest.LimitsGrow},
-			{"memory.fill loop", good, guesttest.LimitsFill}, {"sleep", good, guesttest.LimitsSleep},
-			{"blocked host function", good, guesttest.LimitsHost}, {"endless start function", start, guesttest.LimitsCount},
+			{"endless loop", good, guesttest.LimitsSpin},
+			{"memory.grow loop", good, guesttest.LimitsGrow},
+			{"memory.fill loop", good, guesttest.LimitsFill},
+			{"sleep", good, guesttest.LimitsSleep},
+			{"blocked host function", good, guesttest.LimitsHost},
+			{"endless start function", start, guesttest.LimitsCount},
 		} {
 			fn := raw{Module: c.module, Name: "limits", StartMethod: startmethod.Precompiled}
 			fn.Grants.Host = []string{"wait"}

@@ -84,6 +84,7 @@ var roles = map[string]func(){
 					return
 				}
 			}
+			select {} // until it is killed: its end would be another failure
 		})
 	},
 	"unstoppable": func() { takeover(func(*wire.Writer, wire.Header) { select {} }) },

@@ -3,6 +3,7 @@ package serialize
 import (
 	"encoding/json"
 	"reflect"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -210,12 +211,10 @@ func (m *shapeMaker) fields(t reflect.Type, isCBOR bool) *fieldSet {
 }
 
 func (m *shapeMaker) collect(t reflect.Type, isCBOR bool, within []reflect.Type, add func(boundField), pointers *int64) {
-	for _, w := range within {
-		if w == t {
-			return
-		}
+	if slices.Contains(within, t) {
+		return
 	}
-	within = append(within[:len(within):len(within)], t)
+	within = append(slices.Clip(within), t)
 	for f := range visibleFields(t) {
 		tag := f.Tag.Get("cbor")
 		if !isCBOR || tag == "" {

@@ -123,8 +123,13 @@ func TestEncode_notCyclic(t *testing.T) {
 	deep := nested(1100)
 	empty := []any{}
 	for _, v := range []any{
-		[]*chain{shared, shared}, []any{shared, shared, &shared}, []any{deep, deep}, map[string]any{"a": deep, "b": deep},
-		&mixed{a: &mixed{}}, nested(3), []any{empty, empty}, func() any { // the same below the depth at which cycles are sought
+		[]*chain{shared, shared},
+		[]any{shared, shared, &shared},
+		[]any{deep, deep},
+		map[string]any{"a": deep, "b": deep},
+		&mixed{a: &mixed{}}, nested(3),
+		[]any{empty, empty},
+		func() any { // the same below the depth at which cycles are sought
 			v := []any{shared, shared}
 			var out any = v
 			for range 1100 {

@@ -210,7 +210,7 @@ func (r *Reducers) Encode(c Codec, v any) (data []byte, err error) {
 // memory, Decode fails with a [*BoundError] before it allocates them: see there
 // for what is counted. Every failure is a [*Error], a panic included, and may leave v
 // half filled.
-func (r *Reducers) Decode(c Codec, data []byte, v any, max int64) (err error) { //nolint:revive // max is its name
+func (r *Reducers) Decode(c Codec, data []byte, v any, max int64) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v", p)

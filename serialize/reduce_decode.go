@@ -73,7 +73,7 @@ func keepsRaw(c Codec) bool {
 type rawProbe struct{ A int }
 
 // restored decodes data into dst, whose type may hold what is to be restored.
-func (r *Reducers) restored(c Codec, data []byte, dst reflect.Value, max int64) error { //nolint:revive // max is its name
+func (r *Reducers) restored(c Codec, data []byte, dst reflect.Value, max int64) error {
 	n := r.dec.node(dst.Type())
 	twin := reflect.New(n.twin)
 	direct := n.conv == nil

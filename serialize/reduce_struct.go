@@ -154,12 +154,12 @@ func hasIsZero(v reflect.Value) bool {
 }
 
 func callIsZero(v reflect.Value) bool {
-	if z, ok := v.Interface().(zeroer); ok {
+	if z, ok := reflect.TypeAssert[zeroer](v); ok {
 		return z.IsZero()
 	}
 	p := reflect.New(v.Type())
 	p.Elem().Set(v)
-	z, ok := p.Interface().(zeroer)
+	z, ok := reflect.TypeAssert[zeroer](p)
 	return ok && z.IsZero()
 }
 

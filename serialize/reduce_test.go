@@ -184,10 +184,12 @@ func TestReducers_text(t *testing.T) {
 	}{
 		{secret{1}, `"secret 1"`, "secret 1"},
 		{[]any{secret{1}, &secret{2}, []secret{{3}}, 4, nil, map[string]any{"k": secret{5}}}, `["secret 1","secret 2",["secret 3"],4,null,{"k":"secret 5"}]`, nil},
-		{map[string]error{"e": fmt.Errorf("x")}, `{"e":{}}`, nil},
+		{map[string]error{"e": errors.New("x")}, `{"e":{}}`, nil},
 		{tagged{}, `{"b":{"ID":"secret 0"},"Any":null}`, nil},
-		{tagged{Zero: secret{1}, List: []secret{{2}}, M: map[string]any{"x": kind(1)}, Any: point{1, 2}},
-			`{"b":{"ID":"secret 0"},"List":["secret 2"],"m":{"x":"k"},"zero":"secret 1","Any":{"x":1,"y":2}}`, nil},
+		{
+			tagged{Zero: secret{1}, List: []secret{{2}}, M: map[string]any{"x": kind(1)}, Any: point{1, 2}},
+			`{"b":{"ID":"secret 0"},"List":["secret 2"],"m":{"x":"k"},"zero":"secret 1","Any":{"x":1,"y":2}}`, nil,
+		},
 		{twice{base{ID: secret{1}}, "b"}, `{"ID":"secret 1","Base":"b"}`, nil},
 		{rich{}.Node, `null`, nil},
 		{node{}, `{"X":"secret 0"}`, map[string]string{"X": "secret 0"}},

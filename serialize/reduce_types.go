@@ -93,8 +93,7 @@ func namedByTag(f reflect.StructField) bool {
 // exported ones, and embedded structs whatever their name.
 func visibleFields(t reflect.Type) iter.Seq[reflect.StructField] {
 	return func(yield func(reflect.StructField) bool) {
-		for i := range t.NumField() {
-			f := t.Field(i)
+		for f := range t.Fields() {
 			if _, embeds := embedded(f); (f.IsExported() || embeds) && !yield(f) {
 				return
 			}

@@ -107,7 +107,7 @@ func engineFunctions(r wazero.Runtime) (functions map[string]api.GoModuleFunctio
 	list := reflect.NewAt(field.Type(), unsafe.Pointer(field.UnsafeAddr())).Elem()
 	functions = make(map[string]api.GoModuleFunction, list.Len())
 	for i := list.MapRange(); i.Next(); {
-		f, ok := i.Value().Elem().FieldByName("Code").FieldByName("GoFunc").Interface().(api.GoModuleFunction)
+		f, ok := reflect.TypeAssert[api.GoModuleFunction](i.Value().Elem().FieldByName("Code").FieldByName("GoFunc"))
 		if !ok {
 			return nil, errors.New("this build cannot take WASI's functions out of the engine")
 		}

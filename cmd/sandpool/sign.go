@@ -104,7 +104,7 @@ func replaceFile(path string, content []byte) error {
 		return err
 	}
 	_, err = f.Write(content)
-	err = errors.Join(err, f.Chmod(0o644)) //nolint:gosec // G302: who uses the module reads its signature too
+	err = errors.Join(err, f.Chmod(0o644))
 	if err = errors.Join(err, f.Close()); err == nil {
 		err = os.Rename(f.Name(), path)
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -101,15 +102,18 @@ func (n *names) answer(q []byte) []byte {
 	if len(q) < header {
 		return nil
 	}
-	name, at := "", header
+	var labels strings.Builder
+	at := header
 	for at < len(q) && q[at] != 0 {
 		end := at + 1 + int(q[at])
 		if end >= len(q) {
 			return nil
 		}
-		name += string(q[at+1:end]) + "."
+		labels.Write(q[at+1 : end])
+		labels.WriteByte('.')
 		at = end
 	}
+	name := labels.String()
 	end := at + 5 // the root label, type and class
 	if end > len(q) {
 		return nil

@@ -3,7 +3,7 @@ package kv_test
 import (
 	"context"
 	"errors"
-	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -163,7 +163,7 @@ func TestMemory(t *testing.T) {
 	for i := range 8 {
 		wg.Go(func() {
 			for j := range 200 {
-				key := fmt.Sprintf("%d", (i+j)%50)
+				key := strconv.Itoa((i + j) % 50)
 				if free.Put(ctx, key, make([]byte, j)) != nil || j%3 == 0 && free.Delete(ctx, key) != nil {
 					t.Error("a put or delete fails")
 				}
@@ -173,7 +173,7 @@ func TestMemory(t *testing.T) {
 	}
 	wg.Wait()
 	for i := range 50 {
-		require.NoError(t, free.Delete(ctx, fmt.Sprintf("%d", i)))
+		require.NoError(t, free.Delete(ctx, strconv.Itoa(i)))
 	}
 	keys, size = free.Len()
 	require.Zero(t, keys)

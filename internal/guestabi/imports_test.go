@@ -40,6 +40,6 @@ func signature(def api.FunctionDefinition) string {
 func TestImports_modules(t *testing.T) {
 	t.Parallel()
 	require.Len(t, guestabi.Imports, 2)
-	require.Len(t, guestabi.Imports[guestabi.ImportModule], 7)
+	require.Len(t, guestabi.Imports[guestabi.ImportModule], 8)
 	require.Len(t, guestabi.Exports, 2)
 }

@@ -80,7 +80,7 @@ func init() {
 		lock(sandbox.WorkerProfile)
 		startThreads(15)()
 		runtime.GC()
-		return fmt.Sprint(len(make([]byte, 32<<20)))
+		return strconv.Itoa(len(make([]byte, 32<<20)))
 	}
 }
 

@@ -71,6 +71,7 @@ func (g *goGuest) host() {
 	b.NewFunctionBuilder().WithFunc(func(uint32, uint32, uint32, uint32) uint32 { return 2 }).Export("host_call")
 	b.NewFunctionBuilder().WithFunc(func() uint32 { return 0 }).Export("host_size")
 	b.NewFunctionBuilder().WithFunc(func(uint32, uint32, uint32) uint32 { return 0 }).Export("host_read")
+	b.NewFunctionBuilder().WithFunc(func(uint32, uint32, uint32) uint32 { return 0 }).Export("codec_name")
 	_, err := b.Instantiate(g.t.Context())
 	require.NoError(g.t, err)
 }

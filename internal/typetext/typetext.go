@@ -7,6 +7,7 @@ import (
 	"encoding"
 	"math/big"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -75,7 +76,7 @@ func (w *writer) write(t reflect.Type) {
 }
 
 func (w *writer) kind(t reflect.Type) {
-	switch t.Kind() { //nolint:exhaustive // the others are by name
+	switch t.Kind() {
 	case reflect.Slice:
 		w.named(t, func() {
 			w.add("[]")
@@ -110,11 +111,9 @@ func (w *writer) kind(t reflect.Type) {
 
 // named writes t by what it is made of, or by its name inside itself.
 func (w *writer) named(t reflect.Type, write func()) {
-	for _, outer := range w.stack {
-		if outer == t {
-			w.add(t.String())
-			return
-		}
+	if slices.Contains(w.stack, t) {
+		w.add(t.String())
+		return
 	}
 	w.stack = append(w.stack, t)
 	write()
@@ -130,8 +129,7 @@ func (w *writer) pointer(t reflect.Type) {
 
 func (w *writer) fields(t reflect.Type) {
 	array := false
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		array = array || f.Name == "_" && strings.Contains(","+options(f)+",", ",toarray,")
 	}
 	open, end := "{", "}"
@@ -146,8 +144,7 @@ func (w *writer) fields(t reflect.Type) {
 // members writes a struct's fields, those of embedded structs in their place. It
 // returns what goes in front of the next one.
 func (w *writer) members(t reflect.Type, array bool, before string) string {
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		name := nameOf(f)
 		if w.full() || name == "" {
 			continue

@@ -97,6 +97,7 @@ func newGoGuest(t *testing.T, w *world) *goGuest {
 	b.NewFunctionBuilder().WithFunc(func(_, _, _, _ uint32) uint32 { return guestabi.HostMissing }).Export("host_call")
 	b.NewFunctionBuilder().WithFunc(func() uint32 { return 0 }).Export("host_size")
 	b.NewFunctionBuilder().WithFunc(func(_, _, _ uint32) uint32 { return 0 }).Export("host_read")
+	b.NewFunctionBuilder().WithFunc(func(_, _, _ uint32) uint32 { return 0 }).Export("codec_name")
 	_, err = b.Instantiate(t.Context())
 	require.NoError(t, err)
 	g.guest = instantiate(t, r, guesttest.Bytes(t, "fixture"), wazero.NewModuleConfig())

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 )
 
 // A Mode is what [Instrument] adds to the code of a module.
@@ -133,10 +134,8 @@ func (s *scanner) unmeterable(mode Mode) string {
 		return ""
 	}
 	for _, e := range s.m.Exports {
-		for _, name := range meterGlobals[Fuel] {
-			if e.Name == name {
-				return "the module exports the reserved name " + quote(e.Name)
-			}
+		if slices.Contains(meterGlobals[Fuel], e.Name) {
+			return "the module exports the reserved name " + quote(e.Name)
 		}
 		if e.Name == StartName && s.m.HasStart {
 			return "the module exports the reserved name " + quote(e.Name)

@@ -50,7 +50,7 @@ func (Codec) Decode(data []byte, v any) error {
 		return fmt.Errorf("%T points to no proto.Message", v)
 	}
 	fresh := reflect.New(p.Type().Elem().Elem())
-	m, ok := fresh.Interface().(proto.Message)
+	m, ok := reflect.TypeAssert[proto.Message](fresh)
 	if !ok {
 		return fmt.Errorf("%T points to no proto.Message", v)
 	}

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -113,7 +114,7 @@ func surroundings(t *testing.T) target {
 	require.NoError(t, f.Close())
 	t.Cleanup(func() { _ = unix.Close(g.Leaked) })
 
-	g.Socket, g.Abstract = filepath.Join(dir, "socket"), "@sandpool-escape-"+filepath.Base(dir)+fmt.Sprint(os.Getpid())
+	g.Socket, g.Abstract = filepath.Join(dir, "socket"), "@sandpool-escape-"+filepath.Base(dir)+strconv.Itoa(os.Getpid())
 	for _, address := range []string{g.Socket, g.Abstract} {
 		l, err := net.Listen("unix", address)
 		require.NoError(t, err)

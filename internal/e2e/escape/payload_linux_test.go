@@ -66,7 +66,9 @@ func serve(variant string) {
 	p.answer(wire.Header{Type: wire.TypeReady}, wire.Ready{Engine: engine.Version(), InForce: j.Report.InForce, Missing: j.Report.Missing, NoCache: true})
 	for {
 		h, err := p.r.Next(wire.Limits{
-			{Type: wire.TypeLoad, Max: wire.MaxLoad}, {Type: wire.TypeUnload, Max: 0}, {Type: wire.TypeCall, Max: wire.MaxPayload},
+			{Type: wire.TypeLoad, Max: wire.MaxLoad},
+			{Type: wire.TypeUnload, Max: 0},
+			{Type: wire.TypeCall, Max: wire.MaxPayload},
 			{Type: wire.TypeCollect, Max: 0},
 		})
 		if err != nil {

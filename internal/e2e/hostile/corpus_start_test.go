@@ -2,6 +2,7 @@ package hostile_test
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/sandpool/sandpool/internal/guesttest"
@@ -102,7 +103,7 @@ func exits() []specimen {
 	var all []specimen
 	for _, n := range []uint32{0, 1, 7, 125, 255, 256, 0x7fffffff, 0xefffffff, 0xfffffffe, 0xffffffff} {
 		all = append(all, specimen{
-			name: fmt.Sprint(n), want: []string{exit}, text: fmt.Sprintf("exit status %d", n),
+			name: strconv.FormatUint(uint64(n), 10), want: []string{exit}, text: fmt.Sprintf("exit status %d", n),
 			wasm: does(func(g *guest) *code { return instr().I32(int32(n)).Append(g.call("proc_exit")).I32(0) }, "proc_exit"),
 		})
 	}
@@ -194,7 +195,7 @@ func floods() []specimen {
 		for name, text := range map[string]string{
 			"": strings.Repeat("x", 50) + "\n", " of newlines": strings.Repeat("\n", 1000), " without newlines": strings.Repeat("y", 1000),
 		} {
-			all = append(all, specimen{name: fmt.Sprintf("stream %d%s", fd, name), want: []string{logged}, wasm: does(func(g *guest) *code {
+			all = append(all, specimen{name: fmt.Sprintf("stream %d%s", fd, name), want: []string{[...]string{1: stdout, 2: stderr}[fd]}, wasm: does(func(g *guest) *code {
 				return forever(printed(g, fd, text))
 			}, "fd_write")})
 		}

@@ -48,15 +48,31 @@ func (c class) skip(s specimen, method startmethod.Method) bool {
 	if c.dear && method == startmethod.Fresh {
 		return true
 	}
+	if testing.Short() && c.dear {
+		return true // the compiler takes minutes under the race detector
+	}
 	return !*full && (s.heavy || s.slowImage && images(method) || c.dear && method != startmethod.Precompiled)
 }
 
-// TestCorpus runs every specimen under every start method, in one executor each.
+// formMethods are the start methods that the form of the run tries: all in the full one, and
+// under the race detector one alone.
+func formMethods() []startmethod.Method {
+	switch {
+	case *full:
+		return startmethod.Methods()
+	case testing.Short():
+		return []startmethod.Method{startmethod.Precompiled}
+	default:
+		return []startmethod.Method{startmethod.Precompiled, startmethod.Snapshot}
+	}
+}
+
+// TestCorpus runs every specimen under the start methods, in one executor each.
 func TestCorpus(t *testing.T) {
 	bound(t)
 	r := newReport(t)
 	t.Run("methods", func(t *testing.T) {
-		for _, method := range startmethod.Methods() {
+		for _, method := range formMethods() {
 			t.Run(string(method), func(t *testing.T) {
 				t.Parallel()
 				p := newPool(t, method)

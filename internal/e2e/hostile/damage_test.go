@@ -82,11 +82,14 @@ func cuts(wasm []byte, random *rand.Rand) []int {
 		all = append(all, at-1, at, at+1, at+2)
 	}
 	most := 200
+	if testing.Short() {
+		most = 20
+	}
 	if *full {
 		most = 2000
 	}
 	if len(wasm) <= 1000 {
-		for at := range len(wasm) {
+		for at := range wasm {
 			all = append(all, at)
 		}
 	}
@@ -106,17 +109,20 @@ func TestMutations(t *testing.T) {
 	case n > 0:
 	case *full:
 		n = 10_000
+	case testing.Short():
+		n = 30
 	default:
 		n = 300
 	}
 	r := newReport(t)
 	all := goods(t)
-	for _, method := range []startmethod.Method{startmethod.Precompiled, startmethod.Snapshot} {
+	methods := []startmethod.Method{startmethod.Precompiled, startmethod.Snapshot}
+	for _, method := range methods {
 		t.Run(string(method), func(t *testing.T) {
 			t.Parallel()
 			random := seeded(t)
 			p := newPool(t, method)
-			p.mutate(t, r, all, n/2, random)
+			p.mutate(t, r, all, n/len(methods), random)
 			p.good(t)
 		})
 	}

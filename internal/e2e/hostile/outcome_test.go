@@ -31,6 +31,8 @@ const (
 	memory = "limit: memory"
 	output = "limit: output"
 	logged = "limit: log"
+	stdout = "limit: stdout"
+	stderr = "limit: stderr"
 	stack  = "limit: stack"
 	cpu    = "limit: cpu"
 

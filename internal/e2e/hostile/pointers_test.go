@@ -59,7 +59,10 @@ func caller(module, name string) func(random *rand.Rand) []byte {
 func TestPointers(t *testing.T) {
 	t.Parallel()
 	r := newReport(t)
-	for _, method := range []startmethod.Method{startmethod.Precompiled, startmethod.Snapshot, startmethod.Warm} {
+	for _, method := range formMethods() {
+		if method == startmethod.Fresh {
+			continue // as Precompiled
+		}
 		t.Run(string(method), func(t *testing.T) {
 			t.Parallel()
 			random := seeded(t)
@@ -79,7 +82,7 @@ func (p *pool) point(t *testing.T, r *report, random *rand.Rand, imported, name 
 	t.Run(name, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), hang)
 		defer cancel()
-		s := specimen{want: []string{ok, logged}, host: []string{"echo"}}
+		s := specimen{want: []string{ok, logged, stdout, stderr}, host: []string{"echo"}}
 		switch {
 		case name == "proc_exit":
 			s.want = []string{exit}
