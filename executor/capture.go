@@ -88,10 +88,7 @@ func (c *core) take(cl *call) (*snapshot, error) {
 	switch {
 	case closedAlready(c.quit):
 		return nil, ErrShutdown
-	case answered && errors.Is(answer.err, &LimitError{Limit: guestabi.LimitWall}):
-		late = true
-		fallthrough
-	case late:
+	case late, answered && errors.Is(answer.err, &LimitError{Limit: guestabi.LimitWall}):
 		return nil, &verdictError{reason: fmt.Sprintf("capturing its image takes more than %v", timeout)}
 	case answered:
 		return nil, &verdictError{"capturing its image failed", answer.err}

@@ -41,7 +41,7 @@ func Command(m *serialize.Module) Func[CommandInput, CommandResult] {
 }
 
 // checkCommand reports grants that a command gets in another way.
-func (g *Grants) checkCommand() error {
+func (g Grants) checkCommand() error {
 	for option, set := range map[string]bool{"Args": g.Args != nil, "Env": g.Env != nil, "Stdin": g.Stdin != nil} {
 		if set {
 			return &OptionError{"Func.Grants." + option, "a command has those of its CommandInput"}

@@ -85,7 +85,7 @@ func (d *Dir) resolve() error {
 	}
 	d.Guest = path.Clean(d.Guest)
 	if d.Host == "" {
-		return errors.New("Host is empty")
+		return errors.New("its Host is empty")
 	}
 	host, err := filepath.Abs(d.Host)
 	if err != nil {
@@ -176,7 +176,7 @@ func (w *worker) leaveWithoutDirs(cn *conn) {
 		c.outLocked(w)
 		c.dropTasksLocked(w)
 		delete(c.fleet.all, w)
-		for _, cl := range c.queue.appendTo(nil) {
+		for _, cl := range c.queue.ready() {
 			if cl.target.world.dirs == w.dirs {
 				c.finishLocked(cl, nil, copyError(err))
 			}

@@ -34,7 +34,7 @@ func fakeCall(m *serialize.Module, p *program) *call {
 }
 
 // Failure gives a FAIL its exported form; answered is whether its worker lives on.
-func (a FakeAnswer) Failure(m *serialize.Module) (err error, answered bool) { //nolint:revive,staticcheck // the error is what is asked for
+func (a FakeAnswer) Failure(m *serialize.Module) (err error, answered bool) {
 	cn, h, err := a.conn()
 	if err != nil {
 		return err, false

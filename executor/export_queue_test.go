@@ -61,7 +61,7 @@ func (q *Queue) Finish(id int) {
 }
 
 // Size returns how many calls are queued, as it is counted and as it is listed.
-func (q *Queue) Size() (counted, listed int) { return q.q.size, len(q.q.appendTo(nil)) }
+func (q *Queue) Size() (counted, listed int) { return q.q.size, len(q.q.ready()) }
 
 // Tenants returns how many tenants the queue knows of.
 func (q *Queue) Tenants() int { return len(q.q.tenants) }

@@ -119,7 +119,7 @@ type target struct {
 const hostSeparator = ","
 
 // hostNames lists the host functions granted.
-func (t target) hostNames() []string {
+func (t *target) hostNames() []string {
 	if t.host == "" {
 		return nil
 	}
@@ -218,7 +218,7 @@ func (g Grants) resolve(m *HostModule) (string, error) {
 }
 
 // check reports why the target cannot be called at all.
-func (t target) check(o *Options) error {
+func (t *target) check(o *Options) error {
 	if err := t.limits.check(o.Limits); err != nil {
 		return err
 	}

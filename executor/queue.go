@@ -184,8 +184,9 @@ func (q *queue) forget(t *tenant) {
 	}
 }
 
-// appendTo appends the calls that are ready to calls.
-func (q *queue) appendTo(calls []*call) []*call {
+// ready lists the calls that are ready.
+func (q *queue) ready() []*call {
+	var calls []*call
 	for _, l := range q.nested {
 		calls = l.appendTo(calls)
 	}

@@ -146,7 +146,7 @@ func (c *core) startFailedLocked(err error) {
 	if c.startFailures < maxStartFailures {
 		return
 	}
-	for _, cl := range c.queue.appendTo(nil) {
+	for _, cl := range c.queue.ready() {
 		if !c.awaitsLocked(cl) {
 			c.finishLocked(cl, nil, copyError(err))
 		}

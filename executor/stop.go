@@ -66,7 +66,7 @@ func (c *core) endAllLocked(reason func() error) {
 
 // callsLocked lists the calls that are not done.
 func (c *core) callsLocked() []*call {
-	calls := c.over.appendTo(c.queue.appendTo(nil))
+	calls := c.over.appendTo(c.queue.ready())
 	for t := range c.blocked {
 		calls = t.blocked.appendTo(calls)
 	}

@@ -155,12 +155,12 @@ var boundTypes = []reflect.Type{
 }
 
 // boundCheck compares the estimate with what one decode allocates.
-func boundCheck(t testing.TB, r *serialize.Reducers, c serialize.Codec, data []byte, typ reflect.Type) (need, got uint64) {
-	t.Helper()
+func boundCheck(tb testing.TB, r *serialize.Reducers, c serialize.Codec, data []byte, typ reflect.Type) (need, got uint64) {
+	tb.Helper()
 	fresh := func() any { return reflect.New(typ).Interface() }
 	estimate, walked := serialize.Estimate(r, c, data, typ)
 	if !walked {
-		t.Fatalf("%d bytes into %s take %d, but would not have been walked", len(data), typ, estimate)
+		tb.Fatalf("%d bytes into %s take %d, but would not have been walked", len(data), typ, estimate)
 	}
 	need = uint64(estimate)
 	v := fresh()
@@ -255,12 +255,12 @@ func TestBound_refusal(t *testing.T) {
 // Restored values are counted by their own size, not by that of what travels.
 func TestBound_reduced(t *testing.T) {
 	t.Parallel()
-	type big struct{ a [1 << 10]int64 }
-	r := reducers(t, serialize.Reduce(nil, func(n int8) (big, error) { return big{[1 << 10]int64{int64(n)}}, nil }))
+	type huge struct{ a [1 << 10]int64 }
+	r := reducers(t, serialize.Reduce(nil, func(n int8) (huge, error) { return huge{[1 << 10]int64{int64(n)}}, nil }))
 	for _, c := range []serialize.Codec{serialize.CBOR, plainJSON} {
 		b, err := serialize.Encode(c, make([]int, 1000))
 		require.NoError(t, err)
-		var out []big
+		var out []huge
 		var be *serialize.BoundError
 		require.ErrorAs(t, r.Decode(c, b, &out, 8_000_000), &be)
 		require.NoError(t, r.Decode(c, b, &out, 32<<20))

@@ -9,8 +9,8 @@ import (
 )
 
 type embeds struct {
-	secret
-	N int
+	secret //nolint:unused // used by its being embedded: reflection finds it
+	N      int
 }
 
 type embedsExported struct {

@@ -37,7 +37,7 @@ func (p *planner) makeStruct(t reflect.Type, within []reflect.Type) *node {
 			convs = append(convs, fieldConv{orig: i, twin: len(fields), node: fn})
 			fields = append(fields, reflect.StructField{Name: exportedName(f.Name, t, fields), Type: fn.twin, Tag: f.Tag, Anonymous: true})
 		case f.IsExported():
-			c := p.field(t, f)
+			c := p.field(f)
 			c.orig, c.twin = i, len(fields)
 			convs = append(convs, c)
 			fields = append(fields, reflect.StructField{Name: f.Name, Type: c.node.twin, Tag: f.Tag})
@@ -72,8 +72,8 @@ func (p *planner) convField(s *state, c *fieldConv, dst, src reflect.Value, dept
 	return c.node.into(s, dst.Field(to), v, depth)
 }
 
-// field returns the conversion of f, an exported field of t.
-func (p *planner) field(t reflect.Type, f reflect.StructField) fieldConv {
+// field returns the conversion of f, an exported field.
+func (p *planner) field(f reflect.StructField) fieldConv {
 	elem := p.node(f.Type)
 	if p.decoding || elem.conv == nil {
 		return fieldConv{node: elem}

@@ -71,7 +71,7 @@ type rich struct {
 	base
 	*Exported
 
-	hidden int
+	hidden int //nolint:unused // an unexported field: it must not travel
 }
 
 var errReduce = errors.New("not that one")
@@ -91,10 +91,10 @@ var all = []serialize.Reducer{
 	serialize.Reduce(func(k kind) (string, error) { return strings.Repeat("k", int(k)), nil }, func(s string) (kind, error) { return kind(len(s)), nil }),
 }
 
-func reducers(t testing.TB, rs ...serialize.Reducer) *serialize.Reducers {
-	t.Helper()
+func reducers(tb testing.TB, rs ...serialize.Reducer) *serialize.Reducers {
+	tb.Helper()
 	r, err := serialize.NewReducers(rs...)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return r
 }
 
@@ -197,7 +197,7 @@ func TestReducers_text(t *testing.T) {
 			Left point `json:"left,omitzero"`
 		}{point{0, 5}}, `{}`, map[string]int{}},
 		{struct {
-			Left point `json:"left,omitempty"`
+			Left point `json:"left,omitempty"` //nolint:modernize // that omitempty keeps it is what is tested
 		}{}, `{"left":{"x":0,"y":0}}`, nil},
 		{struct {
 			K kind `json:"k,omitempty"`

@@ -21,7 +21,7 @@ func TestCodecs(t *testing.T) {
 	require.Equal(t, `by the executor's codec, cbor: 127.00
 by the function's codec, json: 127.00
 this value by json, its result by cbor: 127.00
-refused: decode main.money with json: negative money
+refused: decode main.money with json: restore main.money: negative money
 refused: Func.Codec: no codec "bson"; there are cbor, json, raw, and others once their package is imported
 `, string(out))
 }

@@ -90,7 +90,7 @@ func (f *Fetcher) Close() {
 func (f *Fetcher) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(f.closed, cancel)()
+	defer context.AfterFunc(f.closed, cancel)() //nolint:contextcheck // Close ends the dial as well as what ctx inherits
 	dialer := net.Dialer{Timeout: connectTimeout, Resolver: f.policy.Resolver, ControlContext: f.control}
 	return dialer.DialContext(ctx, network, address)
 }

@@ -56,9 +56,9 @@ func newFetcher(t *testing.T, p fetch.Policy) *fetch.Fetcher {
 	return f
 }
 
-func get(t *testing.T, f *fetch.Fetcher, url string) (hostapi.Response, error) {
+func get(t *testing.T, f *fetch.Fetcher, address string) (hostapi.Response, error) {
 	t.Helper()
-	return f.Fetch(t.Context(), hostapi.Request{URL: url})
+	return f.Fetch(t.Context(), hostapi.Request{URL: address})
 }
 
 // names is a name server: each name has a list of answers, of which the last one

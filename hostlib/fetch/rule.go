@@ -131,7 +131,7 @@ func (f *Fetcher) allowed(u *url.URL) (target, error) {
 
 // splitPort takes a port off a host; 0 is none. An address of IPv6 loses its brackets.
 func splitPort(s string) (host string, port uint16, err error) {
-	host, text, found := s, "", false
+	text, found := "", false
 	if strings.HasPrefix(s, "[") {
 		end := strings.IndexByte(s, ']')
 		if end < 0 {

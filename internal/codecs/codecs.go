@@ -71,7 +71,7 @@ func CheckName(name string) error {
 	}
 	for _, r := range name {
 		if (r < 'a' || r > 'z') && (r < '0' || r > '9') && !strings.ContainsRune("-_.", r) {
-			return fmt.Errorf("%s is no codec's name: it has characters other than a–z 0–9 - _ .", strconv.Quote(name))
+			return fmt.Errorf("%s is no codec's name: it has characters other than a–z 0–9 . - _", strconv.Quote(name))
 		}
 	}
 	return nil

@@ -17,7 +17,7 @@ func TestSpecial(t *testing.T) {
 	t.Parallel()
 	d, path := open(t, session(), true)
 	require.NoError(t, syscall.Mkfifo(filepath.Join(path, "fifo"), 0o600))
-	l, err := net.Listen("unix", filepath.Join(path, "s"))
+	l, err := new(net.ListenConfig).Listen(t.Context(), "unix", filepath.Join(path, "s"))
 	require.NoError(t, err)
 	defer l.Close()
 	for _, name := range []string{"fifo", "s"} {

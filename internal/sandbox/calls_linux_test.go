@@ -158,7 +158,7 @@ func BenchmarkApply(b *testing.B) {
 	for _, role := range []string{"nothing", "report"} {
 		b.Run(role, func(b *testing.B) {
 			for b.Loop() {
-				cmd := exec.Command("/proc/self/exe")
+				cmd := exec.CommandContext(b.Context(), "/proc/self/exe")
 				cmd.Env = []string{roleEnv + "=" + role, noPrivsEnv + "=1", "GOMAXPROCS=2"}
 				cmd.ExtraFiles = []*os.File{os.Stdin, os.Stdin, os.Stdin}
 				if err := cmd.Run(); err != nil {

@@ -1,6 +1,7 @@
 package escape_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -88,11 +89,11 @@ var attempts = map[string]attempt{
 	"listen":               {true, func(*payload) error { l, err := net.Listen("tcp", "127.0.0.1:0"); closeIf(l, err); return err }},
 	"unix socket by path":  {true, func(p *payload) error { return dial("unix", p.Socket) }},
 	"unix socket by name":  {true, func(p *payload) error { return dial("unix", p.Abstract) }},
-	"netlink":              {true, func(*payload) error { return socket(unix.AF_NETLINK, unix.SOCK_RAW, unix.NETLINK_ROUTE) }},
-	"raw packets":          {false, func(*payload) error { return socket(unix.AF_PACKET, unix.SOCK_RAW, 0) }},
-	"IPv6":                 {false, func(*payload) error { return socket(unix.AF_INET6, unix.SOCK_STREAM, 0) }},
-	"vsock":                {false, func(*payload) error { return socket(unix.AF_VSOCK, unix.SOCK_STREAM, 0) }},
-	"the kernel's crypto":  {false, func(*payload) error { return socket(unix.AF_ALG, unix.SOCK_SEQPACKET, 0) }},
+	"netlink":              {true, func(*payload) error { return socket(unix.AF_NETLINK, unix.SOCK_RAW) }}, // NETLINK_ROUTE is protocol 0
+	"raw packets":          {false, func(*payload) error { return socket(unix.AF_PACKET, unix.SOCK_RAW) }},
+	"IPv6":                 {false, func(*payload) error { return socket(unix.AF_INET6, unix.SOCK_STREAM) }},
+	"vsock":                {false, func(*payload) error { return socket(unix.AF_VSOCK, unix.SOCK_STREAM) }},
+	"the kernel's crypto":  {false, func(*payload) error { return socket(unix.AF_ALG, unix.SOCK_SEQPACKET) }},
 	"a pair of sockets":    {true, func(*payload) error { _, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0); return err }},
 	"send on its own file": {false, func(p *payload) error { return unix.Sendmsg(int(p.in.Blobs.Fd()), []byte("x"), nil, nil, 0) }},
 
@@ -233,7 +234,7 @@ func errnoOf6(nr, a0, a1, a2, a3, a4 uintptr) error {
 }
 
 func dial(network, address string) error {
-	c, err := net.Dial(network, address)
+	c, err := new(net.Dialer).DialContext(context.Background(), network, address)
 	if err == nil && network == "udp" {
 		_, err = c.Write([]byte("x"))
 	}
@@ -241,8 +242,8 @@ func dial(network, address string) error {
 	return err
 }
 
-func socket(family, kind, protocol int) error {
-	fd, err := unix.Socket(family, kind, protocol)
+func socket(family, kind int) error {
+	fd, err := unix.Socket(family, kind, 0)
 	if err == nil {
 		err = unix.Close(fd)
 	}

@@ -84,7 +84,7 @@ func TestEscape_unprivileged(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("this is the run of an unprivileged user already")
 	}
-	dir, err := os.MkdirTemp("", "sandpool-escape-")
+	dir, err := os.MkdirTemp("", "sandpool-escape-") //nolint:usetesting // the parent of t.TempDir is closed to the other user
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	require.NoError(t, os.Chown(dir, nobody, nobody))
@@ -116,14 +116,14 @@ func surroundings(t *testing.T) target {
 
 	g.Socket, g.Abstract = filepath.Join(dir, "socket"), "@sandpool-escape-"+filepath.Base(dir)+strconv.Itoa(os.Getpid())
 	for _, address := range []string{g.Socket, g.Abstract} {
-		l, err := net.Listen("unix", address)
+		l, err := new(net.ListenConfig).Listen(t.Context(), "unix", address)
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = l.Close() })
 	}
-	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	tcp, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = tcp.Close() })
-	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
+	udp, err := new(net.ListenConfig).ListenPacket(t.Context(), "udp", "127.0.0.1:0")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = udp.Close() })
 	g.TCP, g.UDP = tcp.Addr().(*net.TCPAddr).Port, udp.LocalAddr().(*net.UDPAddr).Port
@@ -133,7 +133,7 @@ func surroundings(t *testing.T) target {
 
 func startVictim(t *testing.T) int {
 	t.Helper()
-	cmd := exec.Command("/proc/self/exe", victim)
+	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", victim)
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
