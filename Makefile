@@ -47,7 +47,7 @@ test: ## run all tests
 
 .PHONY: race
 race: deps ## run the short tests under the race detector
-	$(call each,go test -race -short ./...)
+	$(call each,go test -race -short -timeout=30m ./...)
 
 .PHONY: parity
 parity: deps ## run loky's test suite, as rewritten for Sandpool, under the race detector (COUNT: how often)

@@ -11,7 +11,6 @@ import (
 
 	"github.com/sandpool/sandpool/executor"
 	"github.com/sandpool/sandpool/internal/guesttest"
-	"github.com/sandpool/sandpool/serialize"
 	"github.com/sandpool/sandpool/startmethod"
 )
 
@@ -20,8 +19,7 @@ type commandFunc = executor.Func[executor.CommandInput, executor.CommandResult]
 // worldCommand is the Go command that does what its arguments say.
 func worldCommand(t *testing.T) commandFunc {
 	t.Helper()
-	m, err := serialize.LoadModule(guesttest.BuildCommand(t, "world"))
-	require.NoError(t, err)
+	m := load(t, guesttest.BuildCommand(t, "world"))
 	return executor.Command(m)
 }
 

@@ -258,7 +258,11 @@ func TestDirs_workers(t *testing.T) {
 		f     *executor.Future[[]fileResult]
 	}
 	var calls []made
-	for i := range 24 {
+	rounds := 24
+	if testing.Short() {
+		rounds = 6
+	}
+	for i := range rounds {
 		for class, dirs := range classes {
 			fn := dirsFunc(t, dirs...)
 			fn.Tenant = []string{"one", "two"}[i%2]

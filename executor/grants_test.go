@@ -33,8 +33,7 @@ type (
 // worldModule is the Go guest that tells what it finds.
 func worldModule(t *testing.T) *serialize.Module {
 	t.Helper()
-	m, err := serialize.LoadModule(guesttest.Build(t, "world"))
-	require.NoError(t, err)
+	m := load(t, guesttest.Build(t, "world"))
 	return m
 }
 

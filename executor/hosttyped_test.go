@@ -35,8 +35,7 @@ type (
 // hosted is a Go guest that calls functions of its host by their types.
 func hosted(t *testing.T) *serialize.Module {
 	t.Helper()
-	m, err := serialize.LoadModule(guesttest.Build(t, "hosted"))
-	require.NoError(t, err)
+	m := load(t, guesttest.Build(t, "hosted"))
 	return m
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -70,8 +71,20 @@ func newExecutor(t *testing.T, o executor.Options) *executor.Executor {
 // fixture is the Go guest with a function for everything.
 func fixture(t *testing.T) *serialize.Module {
 	t.Helper()
-	m, err := serialize.LoadModule(guesttest.Build(t, "fixture"))
+	return load(t, guesttest.Build(t, "fixture"))
+}
+
+var loaded sync.Map // of *serialize.Module, by path
+
+// load loads a module, once for all tests.
+func load(t *testing.T, path string) *serialize.Module {
+	t.Helper()
+	if m, ok := loaded.Load(path); ok {
+		return m.(*serialize.Module)
+	}
+	m, err := serialize.LoadModule(path)
 	require.NoError(t, err)
+	loaded.Store(path, m)
 	return m
 }
 

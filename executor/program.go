@@ -23,10 +23,17 @@ type program struct {
 	killOnly string // why it cannot, though it should
 }
 
+// How modules are rewritten. Variables for the tests, which keep the results: under the
+// race detector it takes seconds.
+var (
+	prepare    = wasmbin.Prepare
+	instrument = wasmbin.Instrument
+)
+
 // newProgram rewrites a module.
 func newProgram(source *serialize.Module, mode wasmbin.Mode) (p *program, err error) {
 	data := source.Bytes()
-	prepared, err := wasmbin.Prepare(data)
+	prepared, err := prepare(data)
 	unfit, ok := errors.AsType[*wasmbin.UnfitError](err)
 	switch {
 	case ok:
@@ -56,13 +63,13 @@ func freshProgram(source *serialize.Module, mode wasmbin.Mode) (*program, error)
 // instrument makes the bytes of the program. Code that cannot be ended runs as it is, but
 // for one that is to count.
 func (p *program) instrument(source *serialize.Module, data []byte, mode wasmbin.Mode) error {
-	wasm, err := wasmbin.Instrument(data, mode)
+	wasm, err := instrument(data, mode)
 	if unfit, ok := errors.AsType[*wasmbin.UnfitError](err); ok {
 		if mode == wasmbin.Fuel {
 			return &serialize.ModuleError{Kind: serialize.Limit, Module: source.Name(), Reason: "its code cannot count fuel: " + unfit.Reason}
 		}
 		p.killOnly = unfit.Reason
-		wasm, err = wasmbin.Instrument(data, wasmbin.Plain)
+		wasm, err = instrument(data, wasmbin.Plain)
 	}
 	if err != nil {
 		return err
