@@ -176,6 +176,9 @@ func boundCheck(tb testing.TB, r *serialize.Reducers, c serialize.Codec, data []
 
 //nolint:paralleltest // measures this process's allocations
 func TestBound_hostile(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates more")
+	}
 	n := 1000
 	if testing.Short() {
 		n = 300

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 
 	"github.com/tetratelabs/wazero"
@@ -135,7 +136,14 @@ func (s *server) compile(bytes, key, entry []byte) (wazero.CompiledModule, *fail
 // compileIn compiles bytes in r. The collector is on meanwhile: no guest runs,
 // and compiling allocates hundreds of times the module's size.
 func compileIn(r wazero.Runtime, bytes []byte) (compiled wazero.CompiledModule, f *failure) {
-	defer debug.SetGCPercent(debug.SetGCPercent(100))
+	percent := debug.SetGCPercent(100)
+	defer func() {
+		if debug.SetGCPercent(percent); percent < 0 {
+			// Ends a cycle that is under way: in the middle of a call it would wait for the
+			// guest, and everything else in the process for it, the watchdog included.
+			runtime.GC()
+		}
+	}()
 	defer func() {
 		if p := recover(); p != nil {
 			// The compiler panics where memory for code cannot be had.
