@@ -65,6 +65,9 @@ var warmed sync.Once
 // it, and what guests in Go there are is compiled in it, once and not by all tests at a time.
 func cacheDir(t *testing.T) string {
 	t.Helper()
+	if raceEnabled {
+		t.Skip("the tool is this program, and its compiler takes minutes under the race detector")
+	}
 	dir := filepath.Join(os.TempDir(), "sandpool-cli-test-"+strconv.Itoa(os.Getuid()))
 	warmed.Do(func() {
 		require.NoError(t, os.MkdirAll(dir, 0o700))
