@@ -37,9 +37,12 @@ type startGuest struct {
 	image  *shm.Blob
 }
 
-// StartMemory is the memory limit of the calls of a StartBench: an executor's
-// default, in bytes.
-const StartMemory = 256 << 20
+// Limits of the calls of a StartBench, an executor's defaults.
+const (
+	StartMemory = 256 << 20 // bytes
+	startWall   = 30 * time.Second
+	startStack  = 10_000
+)
 
 // NewStartBench returns a server without modules.
 func NewStartBench() (*StartBench, error) {
@@ -52,7 +55,7 @@ func NewStartBench() (*StartBench, error) {
 		r: wire.NewReader(p), out: newReplies(p), calls: new(ledger),
 		modules: make(map[string]*module), slots: make(map[uint32]*slot),
 		images: make(map[uint64]*image), warm: make(map[uint64]*warm),
-		role: wire.RoleWorker, pages: pages, cache: newEntryCache(),
+		role: wire.RoleWorker, pages: pages, cache: newEntryCache(), dog: newWatchdog(),
 	}
 	s.runtime = s.newRuntime(s.cache)
 	return &StartBench{s: s, pipes: p, guests: make(map[string]*startGuest)}, nil
@@ -84,11 +87,16 @@ func (b *StartBench) Load(wasm []byte, function string, method startmethod.Metho
 	sum := sha256.Sum256(wasm)
 	l := wire.Load{
 		Source: sum[:], Function: function, Method: string(method),
-		Memory: StartMemory, Output: StartMemory, LogBytes: 1 << 20, Stdout: 1 << 20, Stderr: 1 << 20,
+		Memory: StartMemory, Output: StartMemory, Stack: startStack, LogBytes: 1 << 20, Stdout: 1 << 20, Stderr: 1 << 20,
 	}
 	if method == startmethod.Fresh {
-		l.Digest = sum[:]
-		return number, b.bind(number, l, &blobs{module: wasm, release: func() {}})
+		code, err := wasmbin.Instrument(wasm, wasmbin.Flag)
+		if err != nil {
+			return 0, err
+		}
+		digest := sha256.Sum256(code)
+		l.Digest = digest[:]
+		return number, b.bind(number, l, &blobs{module: code, release: func() {}})
 	}
 	g := b.guests[string(sum[:])]
 	if g == nil {
@@ -116,8 +124,12 @@ func newStartGuest(wasm []byte) (*startGuest, error) {
 	if err != nil {
 		return nil, err
 	}
+	code, err := wasmbin.Instrument(p.Bytes, wasmbin.Flag)
+	if err != nil {
+		return nil, err
+	}
 	g := &startGuest{
-		bytes: p.Bytes, sum: sha256.Sum256(p.Bytes),
+		bytes: code, sum: sha256.Sum256(code),
 		layout: &wire.Layout{Globals: p.Globals, Start: p.Start, MaxPages: p.MaxPages},
 	}
 	if len(p.Data) == 0 {
@@ -221,6 +233,7 @@ type StartSample struct{ Answer, Ready time.Duration }
 func (b *StartBench) Run(slot uint32, input []byte, n int, box time.Duration) ([]StartSample, []byte, error) {
 	p := b.pipes
 	p.call.Type, p.call.Length, p.call.Slot, p.input = wire.TypeCall, uint32(len(input)), slot, input
+	p.call.Time = int64(startWall)
 	p.left, p.end, p.failed = n, time.Now().Add(box), false
 	p.samples = make([]StartSample, 0, n)  // at once: it is not to count as the calls' garbage
 	if err := b.s.serve(); err != io.EOF { //nolint:errorlint // Reader.Next returns a bare io.EOF between frames
