@@ -71,6 +71,7 @@ func (r *Raw) instantiateHost(ctx context.Context) error {
 		"host_call":    {missing, 4, 1},
 		"host_size":    {missing, 0, 1},
 		"host_read":    {missing, 3, 1},
+		"codec_name":   {missing, 3, 1},
 	} {
 		params, results := slices.Repeat([]api.ValueType{i32}, f.params), slices.Repeat([]api.ValueType{i32}, f.results)
 		b.NewFunctionBuilder().WithGoModuleFunction(f.call, params, results).Export(name)
