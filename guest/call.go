@@ -36,6 +36,8 @@ type host interface {
 	hostRead(p []byte, offset uint32) uint32
 	// codecName copies the name of a codec to p and returns its length, 0 if there is none.
 	codecName(number uint32, p []byte) uint32
+	// exit ends the guest.
+	exit()
 }
 
 // failure is what a call that did not succeed hands to host.fail.
@@ -51,7 +53,7 @@ func failf(code uint32, format string, args ...any) *failure {
 // call runs one function on one input and returns what sandpool_v1_call does.
 func (r *registry) call(h host, index, size, codecs uint32) uint32 {
 	var output []byte
-	failed := r.runner.run(func() (failed *failure) {
+	failed := r.runner.run(h, func() (failed *failure) {
 		output, failed = r.serve(h, index, size, codecs)
 		return failed
 	})

@@ -186,7 +186,7 @@ func TestCall_stack(t *testing.T) {
 	}
 }
 
-func TestCall_afterGoexit(t *testing.T) {
+func TestCall_goexit(t *testing.T) {
 	t.Parallel()
 	r := only(func(p []byte) ([]byte, error) {
 		if string(p) == "exit" {
@@ -197,6 +197,7 @@ func TestCall_afterGoexit(t *testing.T) {
 	for _, input := range []string{"a", "exit", "exit", "b"} {
 		h := &guest.FakeHost{Input: []byte(input)}
 		require.Equal(t, input == "exit", h.Call(r, 0, raw) != 0)
+		require.Equal(t, input == "exit", h.Exited, "nothing can stop it, so it has to be the guest's end")
 	}
 }
 

@@ -29,21 +29,21 @@
 //
 // # Calls
 //
-// An instance runs one call at a time, on a goroutine that is not main's. A call
+// An instance runs one call at a time. A call
 // ends when its function returns; a goroutine it leaves behind stands still until
-// the next call, which may never come. Whether the next call finds this instance,
+// a later call lets it run, which may never come. Whether the next call finds this instance,
 // and with it the package's variables, is the host's choice: keep nothing in them
 // that a result depends on.
 //
 // # Errors
 //
 // The host sees the text of an error that a function returns, not its type. A
-// panic, and a call of [runtime.Goexit], fail the call with the panic's text and
-// stack; the instance goes on. So do an input that does not fit the function's
+// panic fails the call with its text and stack; the instance goes on. So do an input that does not fit the function's
 // type and a result that cannot be encoded, such as a channel. What the Go
 // runtime does not recover from is a trap, which ends the instance: a panic in a
 // goroutine the function started, a deadlock, running out of memory. So does
-// [os.Exit], which the host sees as an exit.
+// [os.Exit], which the host sees as an exit, and [runtime.Goexit], which fails the call as
+// a panic does.
 //
 // [CallHost] returns a [*HostError] for a host function that failed or that the
 // host has not granted.

@@ -13,9 +13,7 @@ type Registry = registry
 // NewRegistry lets a test have its own functions. Calls may not be concurrent.
 func NewRegistry(tb testing.TB) *Registry {
 	tb.Helper()
-	r := new(Registry)
-	tb.Cleanup(r.runner.stop)
-	return r
+	return new(Registry)
 }
 
 // RegisterIn is Register for r.
@@ -31,6 +29,7 @@ type FakeHost struct {
 	Code    uint32
 	Message string
 	Stack   string
+	Exited  bool // the guest has ended
 	Lines   []string
 	Levels  []int32
 
@@ -100,13 +99,23 @@ func NeedIn[In, Out any](r *Registry, name string) { r.needs(newNeed[In, Out](na
 
 // Call runs a function of r as the export does.
 func (h *FakeHost) Call(r *Registry, index, codecs uint32) uint32 {
-	return r.call(h, index, uint32(len(h.Input)), codecs)
+	return h.CallSized(r, index, uint32(len(h.Input)), codecs)
 }
 
-// CallSized is Call with a size that is not the input's.
-func (h *FakeHost) CallSized(r *Registry, index, size, codecs uint32) uint32 {
-	return r.call(h, index, size, codecs)
+// CallSized is Call with a size that is not the input's. It returns 1 when the guest has
+// ended instead.
+func (h *FakeHost) CallSized(r *Registry, index, size, codecs uint32) (result uint32) {
+	result = 1
+	done := make(chan struct{})
+	go func() { // until the call ends, or its goroutine
+		defer close(done)
+		result = r.call(h, index, size, codecs)
+	}()
+	<-done
+	return result
 }
+
+func (h *FakeHost) exit() { h.Exited = true }
 
 // Describe runs the other export.
 func (h *FakeHost) Describe(r *Registry) uint32 { return r.start().describe(h) }

@@ -26,6 +26,7 @@ func (nativeHost) log(level int32, line string) {
 }
 
 func (nativeHost) hostCall(string, []byte) uint32 { return statusMissing }
+func (nativeHost) exit()                          {}
 func (nativeHost) hostSize() uint32               { return uint32(len(noHost)) }
 
 func (nativeHost) codecName(uint32, []byte) uint32 { return 0 }

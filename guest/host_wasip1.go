@@ -2,7 +2,10 @@
 
 package guest
 
-import "unsafe"
+import (
+	"os"
+	"unsafe"
+)
 
 // theHost is the worker this guest runs in.
 var theHost host = wasmHost{}
@@ -35,6 +38,12 @@ func (wasmHost) hostRead(p []byte, offset uint32) uint32 {
 func (wasmHost) codecName(number uint32, p []byte) uint32 {
 	return codecName(number, unsafe.Pointer(unsafe.SliceData(p)), uint32(len(p)))
 }
+
+func (wasmHost) exit() { os.Exit(exitGoexit) }
+
+// exitGoexit is the exit status of a guest that called runtime.Goexit: Go's own for what
+// it cannot go on after. The host shows what fail has said instead.
+const exitGoexit = 2
 
 //go:wasmimport sandpool_v1 codec_name
 //go:noescape

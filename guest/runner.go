@@ -3,57 +3,42 @@ package guest
 import (
 	"bytes"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 )
 
-// runner runs the calls on a goroutine that is not the export's own, which
-// serves two ends.
+// passEvery is after how many calls of an instance one passes through Go's scheduler.
+const passEvery = 16
+
+// runner runs the calls, on the export's own goroutine: to hand them to another one and
+// back takes several times as long as a small call.
 //
-// The first is runtime.Goexit: nothing can stop it, and on the export's
-// goroutine it would end the guest. The second is the garbage collector. A call
-// that never blocks would return to the host without passing through Go's
-// scheduler, but a collection marks and sweeps in goroutines: it would never
-// end, and every later call only add garbage. Waiting for another goroutine is
-// such a pass, on which a mark worker goes first. (The clock would not help: the
-// host may show one that stands still.)
-//
-// One goroutine serves all calls, since a new one starts with a small stack:
-// growing that costs more than a small call.
+// A call that never blocks returns to the host without passing through Go's scheduler,
+// but a collection marks and sweeps in goroutines: it would never end, and every later
+// call only add garbage. So one call in passEvery lets others run first. (The clock would
+// not help: the host may show one that stands still.)
 type runner struct {
-	work chan func() *failure // nil when there is no goroutine
-	done chan *failure
+	calls int // since the last pass
 }
 
-// run returns what work returns, or how it ended otherwise. A panic in a
-// goroutine that work started cannot be caught by anyone and ends the guest.
-func (r *runner) run(work func() *failure) *failure {
-	if r.work == nil {
-		r.work, r.done = make(chan func() *failure), make(chan *failure)
-		go r.loop(r.work, r.done) // exits on stop, or by a Goexit in work
+// run returns what work returns, or how it ended otherwise. A panic in a goroutine that
+// work started cannot be caught by anyone and ends the guest. So does runtime.Goexit,
+// which nothing can stop: the host is told before it ends.
+func (r *runner) run(h host, work func() *failure) *failure {
+	if r.calls++; r.calls == passEvery {
+		r.calls = 0
+		runtime.Gosched()
 	}
-	r.work <- work
-	failed, ok := <-r.done
-	if !ok {
-		r.work = nil
-		return failf(codePanic, "function called runtime.Goexit")
-	}
+	ended := false
+	defer func() {
+		if !ended {
+			h.fail(codePanic, "function called runtime.Goexit", "")
+			h.exit()
+		}
+	}()
+	failed := contain(work)
+	ended = true
 	return failed
-}
-
-func (r *runner) loop(work <-chan func() *failure, done chan<- *failure) {
-	defer close(done)
-	for w := range work {
-		done <- contain(w)
-	}
-}
-
-// stop ends the goroutine and waits for it.
-func (r *runner) stop() {
-	if r.work != nil {
-		close(r.work)
-		<-r.done
-		r.work = nil
-	}
 }
 
 // contain turns a panic in work into a failure.

@@ -21,20 +21,16 @@ var trial any
 func (r *registry) settle() {
 	r.warmUp()
 	runtime.GC()
-	r.runner.run(func() *failure {
-		growStack()
-		for size := 8; size <= settledSize; size += max(8, size/8&^7) { // no class of sizes is narrower
-			trial = make([]byte, size)
-			trial = make([]*byte, size/8)
-		}
-		trial = nil
-		return nil
-	})
+	growStack()
+	for size := 8; size <= settledSize; size += max(8, size/8&^7) { // no class of sizes is narrower
+		trial = make([]byte, size)
+		trial = make([]*byte, size/8)
+	}
+	trial = nil
 }
 
 // warmUp brings about what every first call in an instance would, so that an image
-// of an instance that was described has it: the runner, and what the codec keeps
-// of each type.
+// of an instance that was described has it: what the codec keeps of each type.
 func (r *registry) warmUp() {
 	warm := make([]func(), 0, len(r.functions)+len(r.host))
 	for _, f := range r.functions {
@@ -44,11 +40,15 @@ func (r *registry) warmUp() {
 		warm = append(warm, n.warm)
 	}
 	for _, f := range warm {
-		// A type's own methods may panic, or end the goroutine.
-		_ = r.runner.run(func() *failure {
-			f()
-			return nil
-		})
+		done := make(chan struct{})
+		go func() { // until f ends: a type's own methods may panic, or end the goroutine
+			defer close(done)
+			contain(func() *failure {
+				f()
+				return nil
+			})
+		}()
+		<-done
 	}
 }
 

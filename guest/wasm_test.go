@@ -74,7 +74,6 @@ func TestGuest_failures(t *testing.T) {
 		{"panic", "boom", 3, "boom", "main.panics("},
 		{"nilmap", empty{}, 3, "assignment to entry in nil map", "main.nilmap("},
 		{"index", 7, 3, "runtime error: index out of range [7] with length 3", "main.index("},
-		{"goexit", empty{}, 3, "function called runtime.Goexit", ""},
 		{"badout", empty{}, 4, "encode output of badout, a chan int, with cbor: cbor: unsupported type: chan int", ""},
 		{"sum", "text", 2, "decode input of sum as []int with cbor: cbor: cannot unmarshal UTF-8 text string into Go value of type []int", ""},
 	} {
@@ -106,6 +105,17 @@ func TestGuest_exits(t *testing.T) {
 		require.ErrorAs(t, err, &exit)
 		require.Equal(t, code, exit.ExitCode())
 	}
+}
+
+func TestGuest_goexit(t *testing.T) {
+	t.Parallel()
+	i := newInstance(t)
+	c, err := i.call("goexit", encode(t, empty{}), cborAll)
+	var exit *sys.ExitError
+	require.ErrorAs(t, err, &exit)
+	require.EqualValues(t, 2, exit.ExitCode())
+	require.EqualValues(t, 3, c.code)
+	require.Equal(t, "function called runtime.Goexit", c.message)
 }
 
 // What the Go runtime cannot survive is a trap with the reason on standard

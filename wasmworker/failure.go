@@ -26,6 +26,7 @@ type failure struct {
 
 	kind uint32
 	worn bool // it leaves the instance a call stack of hundreds of megabytes
+	over bool // the guest has ended in the middle of something: an instance that is kept warm is not
 }
 
 // cut bounds the texts, which guests choose.
@@ -92,7 +93,12 @@ func (c *call) classify(err error) *failure {
 	}
 	if f.kind == wire.KindGuest && f.Guest == guestabi.CodeTrap && c.memory.Refused() > 0 {
 		// The guest was told −1 and did not survive it.
-		f = limitFailure(guestabi.LimitMemory, c.memory.Limit(), c.memory.Refused())
+		return limitFailure(guestabi.LimitMemory, c.memory.Limit(), c.memory.Refused())
+	}
+	if f.kind == wire.KindGuest && c.failed != nil {
+		said := *c.failed
+		said.over, said.worn = true, f.wears()
+		return &said
 	}
 	return f
 }

@@ -29,6 +29,13 @@ func doing(body *guesttest.Code) []byte {
 	return guesttest.NewTiny().Finish("f", [2]uint32{1, 1}, nil, body)
 }
 
+// failing is a guest that says why and traps.
+func failing() []byte {
+	t := guesttest.NewTiny()
+	body := new(guesttest.Code).I32(int32(guestabi.CodePanic)).Append(t.Text("why")).I32(0).I32(0).Call(t.Fail).Unreachable()
+	return t.Finish("f", [2]uint32{1, 1}, nil, body)
+}
+
 func TestClassify_guests(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -53,6 +60,7 @@ func TestClassify_guests(t *testing.T) {
 		"overflow":        {doing(new(guesttest.Code).I32(-1 << 31).I32(-1).Raw(0x6d)), wire.KindGuest, guestabi.CodeTrap, 0, "integer overflow"},
 		"stack":           {recursing(), wire.KindGuest, guestabi.CodeTrap, 0, "stack overflow"},
 		"forged":          {guesttest.TinyForgedFail(3), wire.KindGuest, guestabi.CodePanic, 0, "forged"},
+		"fail and trap":   {failing(), wire.KindGuest, guestabi.CodePanic, 0, "why"},
 		"forged trap":     {guesttest.TinyForgedFail(guestabi.CodeTrap), wire.KindGuest, guestabi.CodeError, 0, "forged"},
 		"forged code 0":   {guesttest.TinyForgedFail(0), wire.KindGuest, guestabi.CodeError, 0, "forged"},
 		"not a module":    {[]byte("text"), wire.KindModule, 0, 0, "magic"},

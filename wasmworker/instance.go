@@ -250,7 +250,7 @@ func (i *instance) rest(sl *slot, f *failure) bool {
 	}
 	// The guest's own errors leave a warm instance as its author wants it. After
 	// anything else nobody knows how far it got.
-	return f == nil || f.kind == wire.KindGuest && f.Guest <= guestabi.CodeOutput
+	return f == nil || f.kind == wire.KindGuest && f.Guest <= guestabi.CodeOutput && !f.over
 }
 
 // wears reports whether a failure leaves behind what no restoring puts right: a

@@ -32,11 +32,12 @@ type State struct {
 // An Ending is how a call ends, and so what becomes of its instance.
 type Ending int
 
-// The endings. After the first two an instance that is kept between calls goes on.
+// The endings. After the first three an instance that is kept between calls goes on.
 const (
 	EndsWell     Ending = iota
 	EndsInError         // the guest says why
 	EndsInPanic         // a recovered panic, which the guest reports
+	EndsInGoexit        // the guest says why, and ends
 	EndsInTrap          // the machine stops the guest
 	EndsInExit          // with code 3
 	EndsInAbort         // a trap or an exit with another code, as the language has it
@@ -91,7 +92,7 @@ func StateC(tb testing.TB) *State {
 func StateGo(tb testing.TB) *State {
 	tb.Helper()
 	return &State{Name: "go", Wasm: Bytes(tb, "state"), Verbs: map[string]Ending{
-		"mark": EndsWell, "closeout": EndsWell, "error": EndsInError, "panic": EndsInPanic, "goexit": EndsInPanic,
+		"mark": EndsWell, "closeout": EndsWell, "error": EndsInError, "panic": EndsInPanic, "goexit": EndsInGoexit,
 		"trap": EndsInTrap, "overflow": EndsInAbort, "abort": EndsInAbort,
 		"exit": EndsInExit, "memory": EndsInMemory, "flood": EndsInOutput,
 	}}

@@ -190,7 +190,7 @@ func wrongEnd(ending guesttest.Ending, err error) error {
 		ok = err == nil
 	case guesttest.EndsInError:
 		ok = g.Code == executor.CodeError && g.Message == "marked and failed"
-	case guesttest.EndsInPanic:
+	case guesttest.EndsInPanic, guesttest.EndsInGoexit:
 		ok = g.Code == executor.CodePanic
 	case guesttest.EndsInTrap:
 		ok = g.Code == executor.CodeTrap || stack
