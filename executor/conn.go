@@ -11,6 +11,7 @@ import (
 
 	"github.com/sandpool/sandpool/internal/engine"
 	"github.com/sandpool/sandpool/internal/proc"
+	"github.com/sandpool/sandpool/internal/ring"
 	"github.com/sandpool/sandpool/internal/shm"
 	"github.com/sandpool/sandpool/internal/wire"
 )
@@ -35,6 +36,9 @@ type conn struct {
 	w     *wire.Writer
 	ready wire.Ready
 
+	ring   *ring.Ring    // nil for pipes alone
+	hungUp chan struct{} // closed when the ring knows that the process is gone
+
 	inline bool // blobs travel through the pipe even where descriptors could
 }
 
@@ -54,6 +58,9 @@ func (c *core) connect(name string, hello wire.Hello) (*conn, error) {
 	c.adopt(p)
 	cn := &conn{p: p, r: wire.NewReader(p.Replies), w: wire.NewWriter(p.Requests), inline: c.inline}
 	timer := time.AfterFunc(handshakeTimeout, p.Kill)
+	if hello.Role == wire.RoleWorker {
+		c.openRing(cn)
+	}
 	err = cn.handshake(hello)
 	late := !timer.Stop()
 	stage := "handshake"
@@ -75,7 +82,7 @@ func (c *core) connect(name string, hello wire.Hello) (*conn, error) {
 // end makes sure that the process ends, and reaps it.
 func (cn *conn) end(c *core) proc.Exit {
 	cn.p.Kill()
-	return c.reap(cn.p)
+	return cn.reap(c)
 }
 
 // dismiss asks the process to exit, gives it a while and reaps it.
@@ -83,11 +90,18 @@ func (cn *conn) dismiss(c *core) proc.Exit {
 	timer := time.AfterFunc(exitTimeout, cn.p.Kill)
 	defer timer.Stop()
 	cn.p.Stop()
-	return c.reap(cn.p)
+	return cn.reap(c)
+}
+
+// reap waits for the process's end.
+func (cn *conn) reap(c *core) proc.Exit {
+	exit := c.reap(cn.p)
+	cn.closeRing()
+	return exit
 }
 
 func (cn *conn) handshake(hello wire.Hello) error {
-	hello.Engine = engine.Version()
+	hello.Engine, hello.Ring = engine.Version(), cn.ring != nil
 	b, err := wire.Marshal(hello)
 	if err != nil {
 		return err
@@ -106,6 +120,9 @@ func (cn *conn) handshake(hello wire.Hello) error {
 	}
 	if cn.ready.Engine != engine.Version() {
 		return fmt.Errorf("worker has engine %q, this program %s: build both from the same source", cn.ready.Engine, engine.Version())
+	}
+	if cn.ring != nil {
+		cn.r, cn.w = wire.NewReader(cn.ring), wire.NewWriter(cn.ring)
 	}
 	return nil
 }

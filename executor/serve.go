@@ -77,7 +77,7 @@ func (w *worker) send() error {
 		// large, since the worker reads it before those behind it.
 		if i > 0 {
 			w.conn.w.Append(f.Header, f.input)
-		} else if err := w.conn.w.Write(f.Header, f.input); err != nil {
+		} else if err := w.conn.writeCall(f); err != nil {
 			return notBegun(err)
 		}
 	}
@@ -172,7 +172,7 @@ func (w *worker) answer(cl *call) error {
 				return err
 			}
 		case wire.TypeResult:
-			output, err := w.conn.r.Payload(nil)
+			output, err := w.conn.result(h, limits[0].Max)
 			if err != nil {
 				return err
 			}

@@ -140,8 +140,7 @@ func (w *worker) panicked(p any) {
 	c := w.core
 	stack := debug.Stack()
 	if w.conn != nil {
-		w.conn.p.Kill()
-		c.reap(w.conn.p)
+		w.conn.end(c)
 	}
 	c.log.Error("executor panicked", "worker", w.number, "panic", p, "stack", string(stack))
 	c.update(func() {
@@ -191,10 +190,13 @@ func (w *worker) await() (*call, error) {
 			}
 			continue
 		}
+		release := w.conn.idle()
 		select {
 		case <-w.wake:
 		case <-w.conn.p.Exited():
 			return nil, errIdleDeath
+		case <-release:
+			w.conn.release()
 		}
 	}
 }
@@ -391,5 +393,5 @@ func (cn *conn) lastWords(c *core, err error) proc.Exit {
 	}
 	timer := time.AfterFunc(time.Second, cn.p.Kill)
 	defer timer.Stop()
-	return c.reap(cn.p)
+	return cn.reap(c)
 }

@@ -1,6 +1,7 @@
 package wasmworker
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/sandpool/sandpool/internal/wire"
@@ -38,6 +39,9 @@ func (b *backlog) read(h wire.Header, r *wire.Reader) error {
 	}
 	if len(b.calls)-b.next == maxBacklogFrames {
 		return fmt.Errorf("more than %d calls sent ahead", maxBacklogFrames)
+	}
+	if h.Flags&wire.FlagArena != 0 {
+		return errors.New("a call was sent ahead whose input is in the arena") // there is one input there at a time
 	}
 	if b.size += int(h.Length); b.size > maxBacklog {
 		return fmt.Errorf("more than %d bytes sent ahead", maxBacklog)

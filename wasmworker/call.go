@@ -1,7 +1,6 @@
 package wasmworker
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -26,6 +25,7 @@ type call struct {
 	id     uint64
 	slot   *slot
 	input  []byte
+	placed bool // the input is in the arena
 	output chunks
 	memory *snapshot.Memory // of the instance
 
@@ -64,6 +64,7 @@ func (s *server) serveCall(h wire.Header, input []byte) error {
 		return err
 	}
 	c := s.newCall(h.ID, sl, input)
+	c.placed = h.Flags&wire.FlagArena != 0
 	if err := s.dress(c, h, stdin); err != nil {
 		return err
 	}
@@ -89,10 +90,10 @@ func (s *server) serveCall(h wire.Header, input []byte) error {
 	if f != nil {
 		err = s.answerFailure(h, f.withStderr(c))
 	} else {
-		err = s.out.Write(wire.Header{
+		err = s.reply(wire.Header{
 			Type: wire.TypeResult, ID: h.ID, Slot: h.Slot,
 			Code: uint32(c.memory.Peak() / wasmPage), Time: int64(c.took),
-		}, c.output.parts...)
+		}, &c.output)
 	}
 	inst.streams, inst.elapsed = c.system.State, c.system.Elapsed
 	kept := s.keep(inst, sl, f)
@@ -120,7 +121,13 @@ func (s *server) denied(inst *instance, f *failure) *failure {
 // would cost more than a small call does.
 func (s *server) tidy(small bool) {
 	c := &s.one
-	left := uint64(len(c.input)) + c.output.size + 2*c.printed()
+	left := 2 * c.printed()
+	if !c.placed {
+		left += uint64(len(c.input))
+	}
+	if !c.output.placed {
+		left += c.output.size
+	}
 	left += uint64(len(c.stdin))
 	if c.pipes != nil {
 		left += c.pipes[0].data.size + c.pipes[1].data.size
@@ -150,20 +157,6 @@ func splitInput(h wire.Header, payload []byte) (stdin, input []byte, err error) 
 		return nil, nil, fmt.Errorf("standard input of %d bytes in a CALL of %d", n, len(payload))
 	}
 	return rest[:n:n], rest[n:], nil
-}
-
-// readInput reads an input of n bytes. The host is not to be guarded against: the
-// buffer is made at once, since growing it would leave garbage that nothing
-// collects before the call is over.
-func (s *server) readInput(n int) ([]byte, error) {
-	buf := s.input
-	if cap(buf) < n {
-		buf = make([]byte, n)
-		if n <= keepBuffer {
-			s.input = buf
-		}
-	}
-	return s.r.Payload(buf[:n])
 }
 
 // lives notes that the guest runs on: a memory.grow that was refused before is
@@ -257,6 +250,9 @@ func (s *server) runIn(inst *instance, h wire.Header, c *call) *failure {
 	if f != nil {
 		return f
 	}
+	if s.ring != nil {
+		c.output.arena = s.ring.Output()
+	}
 	if f := inst.call(s, c, index, h.Code); f != nil {
 		return f
 	}
@@ -311,7 +307,7 @@ func (s *server) describe(inst *instance, c *call) ([]byte, *failure) {
 	if code := api.DecodeU32(results[0]); code != 0 {
 		return nil, moduleFailure(serialize.Invalid, guestabi.ExportDescribe, fmt.Sprintf("describe failed with %d", code))
 	}
-	text := bytes.Join(c.output.parts, nil)
+	text := c.output.text()
 	d, err := guestabi.ParseDescription(text)
 	if err != nil {
 		return nil, moduleFailure(serialize.Invalid, guestabi.ExportDescribe, err.Error())

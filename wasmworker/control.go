@@ -94,6 +94,13 @@ type replies struct {
 
 func newReplies(w io.Writer) *replies { return &replies{w: wire.NewWriter(w)} }
 
+// moveTo has all frames to come go elsewhere.
+func (r *replies) moveTo(w io.Writer) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.w = wire.NewWriter(w)
+}
+
 // Write sends one frame.
 func (r *replies) Write(h wire.Header, parts ...[]byte) error {
 	r.mu.Lock()

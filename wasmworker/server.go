@@ -13,6 +13,7 @@ import (
 	"github.com/sandpool/sandpool/internal/engine"
 	"github.com/sandpool/sandpool/internal/jail"
 	"github.com/sandpool/sandpool/internal/proc"
+	"github.com/sandpool/sandpool/internal/ring"
 	"github.com/sandpool/sandpool/internal/sandbox"
 	"github.com/sandpool/sandpool/internal/shm"
 	"github.com/sandpool/sandpool/internal/snapshot"
@@ -40,15 +41,17 @@ type server struct {
 	instances int               // how many they are
 	pages     *snapshot.Pages   // nil where the system does not tell which were written to
 	draft     *shm.Draft        // a template's own image; nil once used
+	ring      *ring.Ring        // nil for pipes
 	audit     audit
 	dirs      []grantedDir // that guests may be given
 	fileSize  uint64       // bytes up to which they may write files there
 	dog       *watchdog    // shared with the same goroutine; nil in tests
 	heap      heapWatch
 
-	call    *call   // the call being run: one; nil between calls
-	one     call    // reused
-	input   []byte  // reused for inputs of up to keepBuffer bytes
+	call    *call  // the call being run: one; nil between calls
+	one     call   // reused
+	input   []byte // reused for inputs of up to keepBuffer bytes
+	size    [wire.ArenaPayload]byte
 	backlog backlog // calls to run before the next frame is read
 }
 
@@ -88,6 +91,11 @@ func handshake(in *proc.Inherited, calls *ledger, out *replies) (*server, error)
 		return nil, fmt.Errorf("handshake: host has engine %s, this worker %s: build both from the same source", hello.Engine, engine.Version())
 	}
 	s.role = hello.Role
+	if hello.Ring {
+		if s.ring, err = openRing(in); err != nil {
+			return nil, fmt.Errorf("handshake: %w", err)
+		}
+	}
 	if s.audit.every, err = auditEvery(); err != nil {
 		return nil, fmt.Errorf("handshake: %w", err)
 	}
@@ -121,7 +129,14 @@ func handshake(in *proc.Inherited, calls *ledger, out *replies) (*server, error)
 	if errDirs != nil {
 		ready.NoDirs = errDirs.Error()
 	}
-	return s, s.answer(wire.Header{Type: wire.TypeReady}, ready)
+	if err := s.answer(wire.Header{Type: wire.TypeReady}, ready); err != nil {
+		return nil, err
+	}
+	if s.ring != nil {
+		s.r = wire.NewReader(s.ring)
+		s.out.moveTo(s.ring)
+	}
+	return s, nil
 }
 
 // serve answers frames until the request pipe ends.
@@ -163,7 +178,7 @@ func (s *server) takeCall(h wire.Header) error {
 	if !s.calls.take(h.ID) {
 		return s.r.Discard()
 	}
-	input, err := s.readInput(int(h.Length))
+	input, err := s.readInput(h)
 	if err != nil {
 		return fmt.Errorf("read CALL: %w", err)
 	}

@@ -10,8 +10,8 @@ import (
 
 const seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
 
-// memfd returns an empty file in memory.
-func memfd(name string) (*os.File, error) {
+// Memfd returns an empty file in memory that can be sealed.
+func Memfd(name string) (*os.File, error) {
 	flags := unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
 	fd, err := unix.MemfdCreate(name, flags|unix.MFD_NOEXEC_SEAL)
 	if err == unix.EINVAL { // kernels before 6.3 do not know the flag

@@ -19,7 +19,7 @@ type Draft struct {
 // NewDraft returns a draft of a blob of up to limit bytes. What is not written to
 // takes no memory.
 func NewDraft(name string, limit int64) (*Draft, error) {
-	f, err := memfd(name)
+	f, err := Memfd(name)
 	if err != nil {
 		return nil, fmt.Errorf("share %s: %w", name, err)
 	}

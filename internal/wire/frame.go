@@ -96,6 +96,18 @@ const FlagStdin uint16 = 2
 // the output a [CommandResult].
 const FlagCommand uint16 = 4
 
+// FlagArena on a CALL or a RESULT says that its payload is in the arena of the ring, from
+// the beginning on. What follows the header is how many bytes it has there: see
+// [ArenaPayload].
+const FlagArena uint16 = 8
+
+// ArenaPayload is the size of what follows the header of a frame with FlagArena: a
+// little-endian number of 64 bits.
+const ArenaPayload = 8
+
+// ArenaFrom is the smallest payload that goes through an arena, in bytes.
+const ArenaFrom = 4 << 10
+
 // Sizes that both sides keep to, in bytes.
 const (
 	MaxControl     = 64 << 10         // a CBOR payload: HELLO, READY, LOADED

@@ -25,6 +25,8 @@ type Hello struct {
 	Dirs     []Dir  `cbor:"dirs,omitempty"`     // directories that guests of this worker may be given
 	FileSize uint64 `cbor:"filesize,omitempty"` // bytes up to which they may write files there
 
+	Ring bool `cbor:"ring,omitempty"` // the descriptor of shared memory came ahead: all frames after READY go through it
+
 	Sandbox string `cbor:"sandbox,omitempty"` // SandboxOff: without the filters; empty for all that the system has
 	Threads uint64 `cbor:"threads,omitempty"` // that the worker's user may have in its namespace (RLIMIT_NPROC); 0 for no bound
 }

@@ -1,0 +1,158 @@
+package ring
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sandpool/sandpool/internal/shm"
+)
+
+// Where things are in the shared memory.
+const (
+	page       = 4096
+	toWorkerAt = 0        // control blocks
+	toHostAt   = page     //
+	sharedAt   = 2 * page // what is not a stream's
+	dataAt     = 4 * page // of the stream to the worker, then of that to the host
+	arenaAt    = dataAt + 2*streamSize
+	size       = arenaAt + 2*ArenaSize // the arena to the worker comes first
+)
+
+const (
+	seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW
+
+	hostLooks   = 100 * time.Millisecond // between two looks of a wait that nobody ends
+	workerLooks = 10 * time.Second
+)
+
+// shared is what is not a stream's.
+type shared struct {
+	spin  atomic.Uint32 // the host's: 1 when the worker may spin for the next frame
+	_     [60]byte
+	taken atomic.Uint64 // the host's: how many results it has copied out of the arena
+	_     [56]byte
+}
+
+// hostWaits are those of this process, as a host.
+var hostWaits crowd
+
+// A Ring is one side of the memory between a host and a worker. Read and Write are for
+// one goroutine each, Hangup for any, the rest for the goroutine of Write.
+type Ring struct {
+	mem     []byte
+	file    *os.File // the host's; nil in a worker
+	shared  *shared
+	in, out *stream
+	used    [2]int // bytes of the arenas that may take memory; the host's
+	results uint64 // that went through the arena to the host
+}
+
+// Supported reports whether this system has rings.
+func Supported() bool { return true }
+
+// New returns a host's side. processors is how many this program may use at a time; all
+// rings of a program share the last one that was given.
+func New(processors int) (r *Ring, err error) {
+	f, err := shm.Memfd("sandpool-ring")
+	if err != nil {
+		return nil, err
+	}
+	if err = f.Truncate(size); err == nil {
+		_, err = unix.FcntlInt(f.Fd(), unix.F_ADD_SEALS, seals)
+	}
+	if err == nil {
+		r, err = mapped(f)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("make shared memory: %w", err), f.Close())
+	}
+	r.file = f
+	hostWaits.processors.Store(int32(processors))
+	r.in, r.out = r.stream(toHostAt, 1), r.stream(toWorkerAt, 0)
+	for _, s := range []*stream{r.in, r.out} {
+		s.wait.crowd, s.wait.most = &hostWaits, hostLooks
+	}
+	return r, nil
+}
+
+// Open returns a worker's side of the memory that its host has made, and closes f.
+func Open(f *os.File) (*Ring, error) {
+	defer f.Close()
+	r, err := mapped(f)
+	if err != nil {
+		return nil, err
+	}
+	r.in, r.out = r.stream(toWorkerAt, 0), r.stream(toHostAt, 1)
+	for _, s := range []*stream{r.in, r.out} {
+		s.wait.hint, s.wait.most = &r.shared.spin, workerLooks
+	}
+	return r, nil
+}
+
+// mapped maps the memory. The mapping cannot fault: the size is sealed.
+func mapped(f *os.File) (*Ring, error) {
+	got, err := unix.FcntlInt(f.Fd(), unix.F_GET_SEALS, 0)
+	if err != nil || got&seals != seals {
+		return nil, fmt.Errorf("shared memory is not sealed (seals %#x): %w", got, errors.Join(err, unix.EPERM))
+	}
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if st.Size() != size {
+		return nil, fmt.Errorf("shared memory has %d bytes, want %d", st.Size(), size)
+	}
+	mem, err := unix.Mmap(int(f.Fd()), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_NORESERVE)
+	if err != nil {
+		return nil, os.NewSyscallError("mmap", err)
+	}
+	return &Ring{mem: mem, shared: (*shared)(unsafe.Pointer(&mem[sharedAt]))}, nil
+}
+
+func (r *Ring) stream(block, n int) *stream {
+	at := dataAt + n*streamSize
+	return &stream{control: (*control)(unsafe.Pointer(&r.mem[block])), data: r.mem[at : at+streamSize : at+streamSize]}
+}
+
+// File is what the worker is to be handed; the host's only.
+func (r *Ring) File() *os.File { return r.file }
+
+// Read reads what the other side has written, at least one byte. It returns io.EOF when
+// that is gone and all has been read.
+func (r *Ring) Read(p []byte) (int, error) { return r.in.Read(p) }
+
+// Write writes all of p. It returns syscall.EPIPE when the other side is gone.
+func (r *Ring) Write(p []byte) (int, error) {
+	if r.file != nil {
+		hint := uint32(0)
+		if hostWaits.idle() {
+			hint = 1
+		}
+		if r.shared.spin.Load() != hint {
+			r.shared.spin.Store(hint)
+		}
+	}
+	return r.out.Write(p)
+}
+
+// Hangup tells this side that the other is gone.
+func (r *Ring) Hangup() {
+	r.in.hangup()
+	r.out.hangup()
+}
+
+// Close unmaps the memory. Nothing may be using the ring any more.
+func (r *Ring) Close() error {
+	err := os.NewSyscallError("munmap", unix.Munmap(r.mem))
+	r.mem = nil
+	if r.file != nil {
+		err = errors.Join(err, r.file.Close())
+	}
+	return err
+}

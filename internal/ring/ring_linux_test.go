@@ -1,0 +1,245 @@
+package ring
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// pair returns both sides of a ring, in one process.
+func pair(t *testing.T) (host, worker *Ring) {
+	t.Helper()
+	host, err := New(2)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, host.Close()) })
+	fd, err := unix.Dup(int(host.File().Fd()))
+	require.NoError(t, err)
+	worker, err = Open(os.NewFile(uintptr(fd), "ring"))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, worker.Close()) })
+	return host, worker
+}
+
+// Both directions at once, in pieces of all sizes, more than fits at a time.
+func TestRing_bytes(t *testing.T) {
+	t.Parallel()
+	host, worker := pair(t)
+	var both sync.WaitGroup
+	for _, way := range []struct {
+		from, to *Ring
+		seed     uint64
+	}{{host, worker, 1}, {worker, host, 2}} {
+		data := make([]byte, 20*streamSize+13)
+		random := rand.New(rand.NewPCG(way.seed, 0))
+		for i := range data {
+			data[i] = byte(random.Uint32())
+		}
+		both.Go(func() {
+			for at := 0; at < len(data); {
+				n := min(1+random.IntN(3*streamSize/2), len(data)-at)
+				written, err := way.from.Write(data[at : at+n])
+				if err != nil || written != n {
+					t.Errorf("wrote %d of %d bytes: %v", written, n, err)
+					return
+				}
+				at += n
+			}
+		})
+		both.Go(func() {
+			got := make([]byte, len(data))
+			for at := 0; at < len(got); {
+				most := min(at+1+at%5000, len(got))
+				n, err := way.to.Read(got[at:most])
+				if err != nil || n == 0 {
+					t.Errorf("read %d bytes: %v", n, err)
+					return
+				}
+				at += n
+			}
+			if !bytes.Equal(data, got) {
+				t.Error("other bytes came out than went in")
+			}
+		})
+	}
+	both.Wait()
+}
+
+// What was written before the end is read, then there is the end.
+func TestRing_hangup(t *testing.T) {
+	t.Parallel()
+	host, worker := pair(t)
+	_, err := worker.Write([]byte("last"))
+	require.NoError(t, err)
+	host.Hangup()
+	buf := make([]byte, 10)
+	n, err := host.Read(buf)
+	require.NoError(t, err)
+	require.Equal(t, "last", string(buf[:n]))
+	_, err = host.Read(buf)
+	require.Equal(t, io.EOF, err)
+	_, err = host.Write([]byte("x"))
+	require.ErrorIs(t, err, syscall.EPIPE)
+}
+
+// A hangup ends waits that have begun: for bytes, and for room.
+func TestRing_hangupWaiting(t *testing.T) {
+	t.Parallel()
+	host, _ := pair(t)
+	errs := make(chan error)
+	go func() {
+		_, err := host.Read(make([]byte, 1))
+		errs <- err
+	}()
+	go func() {
+		_, err := host.Write(make([]byte, 2*streamSize))
+		errs <- err
+	}()
+	for host.in.reader.Load() == 0 || host.out.writer.Load() == 0 { // they sleep
+		runtime.Gosched()
+	}
+	host.Hangup()
+	first, second := <-errs, <-errs
+	if errors.Is(first, syscall.EPIPE) {
+		first, second = second, first
+	}
+	require.Equal(t, io.EOF, first)
+	require.ErrorIs(t, second, syscall.EPIPE)
+}
+
+// Whatever a hostile worker writes to the positions, the host reads and writes within
+// bounds or gives up.
+func TestRing_corrupt(t *testing.T) {
+	t.Parallel()
+	for _, lie := range []uint64{streamSize + 1, 1 << 40, 1<<63 + 5, ^uint64(0) - streamSize} {
+		host, worker := pair(t)
+		worker.out.head.Store(lie)
+		_, err := host.Read(make([]byte, 1))
+		require.Equal(t, ErrCorrupt, err, "%#x", lie)
+		worker.in.tail.Store(lie)
+		_, err = host.Write([]byte("x"))
+		require.Equal(t, ErrCorrupt, err, "%#x", lie)
+	}
+}
+
+// A position that goes back is as wrong as one too far ahead.
+func TestRing_back(t *testing.T) {
+	t.Parallel()
+	host, worker := pair(t)
+	_, err := worker.Write([]byte("text"))
+	require.NoError(t, err)
+	_, err = host.Read(make([]byte, 4))
+	require.NoError(t, err)
+	worker.out.head.Store(2)
+	_, err = host.Read(make([]byte, 1))
+	require.Equal(t, ErrCorrupt, err)
+}
+
+// A worker that wakes the host without end, and for nothing, is found out.
+func TestRing_rude(t *testing.T) {
+	t.Parallel()
+	host, worker := pair(t)
+	stop := make(chan struct{})
+	var rudeness sync.WaitGroup
+	rudeness.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				worker.out.reader.Store(0)
+				futexWake(&worker.out.reader)
+			}
+		}
+	})
+	_, err := host.Read(make([]byte, 1))
+	close(stop)
+	rudeness.Wait()
+	require.Equal(t, ErrCorrupt, err)
+}
+
+func TestRing_arena(t *testing.T) {
+	t.Parallel()
+	host, worker := pair(t)
+	host.Put([]byte("in"), []byte("put"))
+	require.Equal(t, "input", string(worker.Input(5)))
+
+	out := worker.Output()
+	require.Len(t, out, ArenaSize)
+	copy(out, "output")
+	worker.Sent()
+	require.Nil(t, worker.Output(), "the host has not taken the last one")
+	got := host.Take(6)
+	copy(out, "OUTPUT")
+	require.Equal(t, "output", string(got), "a copy")
+	require.NotNil(t, worker.Output())
+
+	require.Equal(t, 5+6, host.Used())
+	require.NoError(t, host.Release())
+	require.Zero(t, host.Used())
+	require.Equal(t, make([]byte, 5), worker.Input(5), "given back to the system")
+}
+
+func TestOpen_refused(t *testing.T) {
+	t.Parallel()
+	file := func(size int64, seals int) *os.File {
+		fd, err := unix.MemfdCreate("test", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+		require.NoError(t, err)
+		f := os.NewFile(uintptr(fd), "test")
+		require.NoError(t, f.Truncate(size))
+		_, err = unix.FcntlInt(f.Fd(), unix.F_ADD_SEALS, seals)
+		require.NoError(t, err)
+		return f
+	}
+	_, err := Open(file(size, unix.F_SEAL_GROW|unix.F_SEAL_SEAL))
+	require.ErrorContains(t, err, "not sealed")
+	_, err = Open(file(size-1, seals))
+	require.ErrorContains(t, err, "bytes, want")
+}
+
+func TestSpin(t *testing.T) {
+	t.Parallel()
+	var s spin
+	require.True(t, s.until(func() bool { return true }))
+	require.False(t, s.until(func() bool { return false }))
+	require.False(t, s.until(func() bool { t.Error("asked while it is off"); return true }))
+	first := s.pause
+	s.off = s.off.Add(-spinRest)
+	require.False(t, s.until(func() bool { return false }))
+	require.Equal(t, 2*first, s.pause)
+	for range 20 {
+		s.off = s.off.Add(-spinRest)
+		s.until(func() bool { return false })
+	}
+	require.Equal(t, spinRest, s.pause)
+	s.off = s.off.Add(-spinRest)
+	require.True(t, s.until(func() bool { return true }))
+	require.Less(t, s.pause, spinRest)
+}
+
+func TestCrowd(t *testing.T) {
+	t.Parallel()
+	var c crowd
+	c.processors.Store(3)
+	require.True(t, c.idle())
+	c.waits.Add(1)
+	require.True(t, c.idle(), "a host, a worker and the one that is given a call now")
+	require.True(t, c.enter())
+	require.True(t, c.enter())
+	require.False(t, c.enter(), "a worker and three that spin")
+	c.leave()
+	c.waits.Add(1)
+	require.False(t, c.idle())
+	require.False(t, c.enter())
+}

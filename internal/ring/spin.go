@@ -1,0 +1,68 @@
+package ring
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// Bounds of spinning. To sleep and be woken takes two context switches, 5 to 50 µs.
+const (
+	spinWindow = 20 * time.Microsecond  // how long
+	spinPause  = 500 * time.Microsecond // without it after a failure, twice as long after each one more
+	spinRest   = 500 * time.Millisecond // at most
+	spinBatch  = 100                    // looks between two at the clock
+)
+
+// A spin remembers whether waiting without giving the processor away has paid lately. It
+// is for one goroutine.
+type spin struct {
+	pause time.Duration // after the next failure
+	off   time.Time     // until then
+}
+
+// until returns true when ready does, false when it is better to sleep. A wait that is
+// over before the clock is looked at costs nothing but itself.
+func (s *spin) until(ready func() bool) bool {
+	if s.pause > 0 && time.Now().Before(s.off) {
+		return false
+	}
+	var began time.Time
+	for {
+		for range spinBatch {
+			if ready() {
+				s.pause /= 4
+				return true
+			}
+		}
+		now := time.Now()
+		if began.IsZero() {
+			began = now
+		} else if now.Sub(began) > spinWindow {
+			s.pause = min(max(2*s.pause, spinPause), spinRest)
+			s.off = now.Add(s.pause)
+			return false
+		}
+	}
+}
+
+// A crowd is the waits of one host process for its workers. A wait may spin while there
+// is a processor for it beside those that its own worker and all others take.
+type crowd struct {
+	waits, spins atomic.Int32
+	processors   atomic.Int32
+}
+
+// enter reports whether one more wait may spin; if so, leave ends that.
+func (c *crowd) enter() bool {
+	if c.spins.Add(1)+c.waits.Load() <= c.processors.Load() {
+		return true
+	}
+	c.spins.Add(-1)
+	return false
+}
+
+func (c *crowd) leave() { c.spins.Add(-1) }
+
+// idle reports whether a worker may spin after the call that it is given: whether there
+// is a processor for it beside the host and the other workers.
+func (c *crowd) idle() bool { return c.waits.Load()+1 < c.processors.Load() }

@@ -1,0 +1,197 @@
+package ring
+
+import (
+	"io"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// A control block is what the two sides of a stream tell each other. Each field has a
+// cache line of its own.
+type control struct {
+	head   atomic.Uint64 // bytes written since the beginning; the writer's
+	_      [56]byte
+	tail   atomic.Uint64 // bytes read; the reader's
+	_      [56]byte
+	reader atomic.Uint32 // futex: 1 while the reader waits for bytes
+	_      [60]byte
+	writer atomic.Uint32 // futex: 1 while the writer waits for room
+	_      [60]byte
+}
+
+const controlSize = int(unsafe.Sizeof(control{}))
+
+// A stream is one side's end of a stream. It is for one goroutine, but for hangup.
+type stream struct {
+	*control
+
+	data []byte // streamSize bytes
+	own  uint64 // this side's position: what the shared memory says of it counts for nobody here
+	wait waiter
+}
+
+// Read reads what is there, at least one byte.
+func (s *stream) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	n, err := s.filled()
+	for ; n == 0 && err == nil; n, err = s.filled() {
+		if err := s.wait.until(&s.reader, func() bool { return s.head.Load() != s.own }); err != nil {
+			if n, corrupt := s.filled(); n > 0 || corrupt != nil {
+				continue // it came with the end
+			}
+			return 0, err
+		}
+	}
+	if err != nil {
+		return 0, err
+	}
+	n = min(n, len(p))
+	at := int(s.own % streamSize)
+	first := copy(p[:n], s.data[at:])
+	copy(p[first:n], s.data)
+	s.own += uint64(n)
+	s.tail.Store(s.own)
+	wake(&s.writer)
+	return n, nil
+}
+
+// filled is how many bytes there are to read.
+func (s *stream) filled() (int, error) {
+	n := s.head.Load() - s.own
+	if n > streamSize {
+		return 0, ErrCorrupt
+	}
+	return int(n), nil
+}
+
+// Write writes all of p. It returns when the last byte is in the stream.
+func (s *stream) Write(p []byte) (written int, err error) {
+	for len(p) > 0 {
+		free, err := s.free()
+		if err != nil {
+			return written, err
+		}
+		if s.wait.gone.Load() {
+			return written, syscall.EPIPE
+		}
+		if free == 0 {
+			full := s.own - streamSize
+			if err := s.wait.until(&s.writer, func() bool { return s.tail.Load() != full }); err == io.EOF { //nolint:errorlint // until returns a bare io.EOF
+				return written, syscall.EPIPE
+			} else if err != nil {
+				return written, err
+			}
+			continue
+		}
+		n := min(free, len(p))
+		at := int(s.own % streamSize)
+		first := copy(s.data[at:], p[:n])
+		copy(s.data, p[first:n])
+		s.own += uint64(n)
+		s.head.Store(s.own)
+		wake(&s.reader)
+		p, written = p[n:], written+n
+	}
+	return written, nil
+}
+
+// free is how much room there is.
+func (s *stream) free() (int, error) {
+	used := s.own - s.tail.Load()
+	if used > streamSize {
+		return 0, ErrCorrupt
+	}
+	return int(streamSize - used), nil
+}
+
+// hangup ends all waits, now and in time to come. Any goroutine may call it.
+func (s *stream) hangup() {
+	s.wait.gone.Store(true)
+	for _, w := range []*atomic.Uint32{&s.reader, &s.writer} {
+		w.Store(0)
+		futexWake(w)
+	}
+}
+
+// A waiter waits for the other side.
+type waiter struct {
+	gone  atomic.Bool    // the other side is
+	most  time.Duration  // between two looks, whoever says what
+	crowd *crowd         // of a host's waits; nil in a worker
+	hint  *atomic.Uint32 // of a worker: 0 says that there is no processor to spin on
+	spin  spin
+}
+
+// rude is how often in a row a wait may end for no reason before the other side is taken
+// for broken: whoever writes to the futex all the time would keep this side busy.
+const rude = 1000
+
+// until returns when ready is true, io.EOF when the other side is gone.
+func (w *waiter) until(futex *atomic.Uint32, ready func() bool) error {
+	if w.crowd != nil {
+		w.crowd.waits.Add(1)
+		defer w.crowd.waits.Add(-1)
+	}
+	if w.spins(ready) {
+		return nil
+	}
+	for n := 0; ; n++ {
+		futex.Store(1)
+		if ready() {
+			futex.Store(0)
+			return nil
+		}
+		if w.gone.Load() {
+			return io.EOF
+		}
+		if n == rude {
+			return ErrCorrupt
+		}
+		switch futexWait(futex, 1, w.most) {
+		case syscall.ETIMEDOUT, syscall.EINTR:
+			n = 0
+		}
+	}
+}
+
+// spins waits without giving the processor away, if that promises to be short, and
+// reports whether it has been.
+func (w *waiter) spins(ready func() bool) bool {
+	if w.crowd == nil {
+		return w.hint.Load() != 0 && w.spin.until(ready)
+	}
+	if !w.crowd.enter() {
+		return false
+	}
+	defer w.crowd.leave()
+	return w.spin.until(ready)
+}
+
+// wake wakes the other side if it waits.
+func wake(w *atomic.Uint32) {
+	if w.Load() != 0 && w.Swap(0) != 0 {
+		futexWake(w)
+	}
+}
+
+// Futex operations. Not the private ones: two processes share the word.
+const (
+	opWait = 0
+	opWake = 1
+)
+
+func futexWait(w *atomic.Uint32, value uint32, most time.Duration) syscall.Errno {
+	ts := unix.NsecToTimespec(int64(most))
+	_, _, errno := syscall.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(w)), opWait, uintptr(value), uintptr(unsafe.Pointer(&ts)), 0, 0)
+	return errno
+}
+
+func futexWake(w *atomic.Uint32) {
+	_, _, _ = syscall.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(w)), opWake, 1, 0, 0, 0)
+}
