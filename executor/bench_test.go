@@ -1,6 +1,7 @@
 package executor_test
 
 import (
+	"context"
 	"fmt"
 	"iter"
 	"testing"
@@ -30,7 +31,7 @@ func BenchmarkSubmit(b *testing.B) {
 			b.SetBytes(int64(size))
 			b.ReportAllocs()
 			for b.Loop() {
-				_, err := executor.Submit(b.Context(), ex, echo, in).Wait(b.Context())
+				_, err := executor.Submit(context.Background(), ex, echo, in).Wait(context.Background())
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -1,7 +1,6 @@
 package executor
 
 import (
-	"container/list"
 	"context"
 	"strconv"
 	"sync/atomic"
@@ -91,7 +90,9 @@ type call struct {
 	counted  bool   // against MaxPending
 	ready    bool   // it is in the queue, not in another list
 	list     *callList
-	elem     *list.Element // its place in list
+	direct   *worker // that it was lent to; set before Submit returns
+	prev     *call   // in list
+	next     *call
 	tenant   *tenant
 	module   *module
 	worker   *worker         // that holds it

@@ -82,7 +82,7 @@ type coded interface {
 }
 
 // encoding returns how an input is to be encoded, and what of it.
-func (f Func[In, Out]) encoding(o *Options, in In) (codec serialize.Codec, value any, err error) {
+func (f *Func[In, Out]) encoding(o *Options, in In) (codec serialize.Codec, value any, err error) {
 	value = in
 	if c, ok := value.(coded); ok {
 		name, v := c.Unwrap()

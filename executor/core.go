@@ -66,6 +66,8 @@ type core struct {
 	capturing map[*image]*module     // images that are being captured
 	snapshots map[*snapshot]struct{} // those with users
 	fleet     fleet
+	arriving  *call                      // of the Submit whose transition this is
+	lent      *worker                    // whose call is lent; nil for none
 	fed       []*worker                  // that may be handed more calls, of this transition
 	after     []func()                   // what is left to be done without the lock
 	procs     map[*proc.Process]struct{} // every process that has not been reaped
@@ -147,6 +149,7 @@ func (c *core) transition(f func()) (after []func()) {
 	}()
 	f()
 	c.settleLocked()
+	c.arriving = nil
 	if afterTransition != nil {
 		afterTransition(c)
 	}

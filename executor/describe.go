@@ -53,7 +53,11 @@ func describe(ctx context.Context, e *Executor, m *serialize.Module, priority in
 	}
 	cl := newCall(t, nil)
 	cl.kind = callDescribe
-	f := &Future[[]byte]{call: x.core.submit(ctx, x, cl, true)}
+	if cl.state != Done && ctx.Err() != nil {
+		cl = failed(context.Cause(ctx))
+	}
+	x.core.submit(ctx, x, cl, true)
+	f := &Future[[]byte]{call: cl}
 	text, err := f.Wait(ctx)
 	if err != nil {
 		return Description{}, err

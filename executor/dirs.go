@@ -158,8 +158,8 @@ func (q *queue) inTurn(yield func(cl *call) bool) {
 		}
 	}
 	for _, l := range lists {
-		for e := l.l.Front(); e != nil; e = e.Next() {
-			if cl, _ := e.Value.(*call); e.Prev() != nil && !yield(cl) {
+		for cl := l.front(); cl != nil; cl = cl.next {
+			if cl.prev != nil && !yield(cl) {
 				return
 			}
 		}

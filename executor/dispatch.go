@@ -146,13 +146,20 @@ func (c *core) assignLocked(w *worker, cl *call) {
 	if !w.bound {
 		w.domain, w.bound, w.boundAt = cl.target.tenant, true, time.Now()
 	}
-	w.held = append(w.held, cl)
+	if len(w.held) == 0 {
+		w.held = append(w.room[:0], cl)
+		w.room = w.held
+	} else {
+		w.held = append(w.held, cl)
+	}
 	cl.worker = w
 	cl.module.users++ // the worker's own hold, until it lets go
 	c.serveLocked(w, cl)
 	c.beginLocked(w)
 	c.feedLocked(w)
-	w.poke()
+	if !c.lendLocked(w, cl) {
+		w.poke()
+	}
 }
 
 // beginLocked notes that the first call a worker holds is running.

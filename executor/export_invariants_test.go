@@ -64,6 +64,7 @@ func (a *audit) fleet() {
 		} else {
 			alive++
 		}
+		a.that(w.lent == nil || len(w.held) > 0 && w.held[0] == w.lent, "worker %d has lent a call that is not its first", w.number)
 		a.that(w.parked == (w.inHost && w.serving != nil && len(w.held) > 0 && w.held[0].nested > 0), "worker %d parked: %v", w.number, w.parked)
 		if w.serving == nil {
 			a.that(!w.parked, "worker %d is parked and serves nothing", w.number)

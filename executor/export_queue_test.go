@@ -63,5 +63,12 @@ func (q *Queue) Finish(id int) {
 // Size returns how many calls are queued, as it is counted and as it is listed.
 func (q *Queue) Size() (counted, listed int) { return q.q.size, len(q.q.ready()) }
 
-// Tenants returns how many tenants the queue knows of.
-func (q *Queue) Tenants() int { return len(q.q.tenants) }
+// Tenants returns how many tenants the queue has calls of, and how many it knows of.
+func (q *Queue) Tenants() (calling, known int) {
+	for _, t := range q.q.tenants {
+		if t.calls > 0 {
+			calling++
+		}
+	}
+	return calling, len(q.q.tenants)
+}

@@ -57,7 +57,7 @@ func (f *fleet) surplus() int { return f.alive - f.limit - f.parkedPeak }
 func (c *core) startLocked(standby bool, dirs string) {
 	f := &c.fleet
 	f.lastNum++
-	w := &worker{core: c, number: f.lastNum, standby: standby, dirs: dirs, wake: make(chan struct{}, 1)}
+	w := &worker{core: c, number: f.lastNum, standby: standby, dirs: dirs, wake: make(chan struct{}, 1), room: make([]*call, 0, defaultBatch+1)}
 	f.all[w] = struct{}{}
 	f.starting++
 	if standby {

@@ -127,7 +127,7 @@ func (t *target) hostNames() []string {
 }
 
 // resolve checks f against the executor's options, for an input in a codec.
-func (f Func[In, Out]) resolve(o *Options, codec string) (target, error) {
+func (f *Func[In, Out]) resolve(o *Options, codec string) (target, error) {
 	t := target{
 		name:   f.Name,
 		limits: f.Limits.withDefaults(o.Limits),

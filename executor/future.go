@@ -32,6 +32,12 @@ func (f *Future[T]) Wait(ctx context.Context) (T, error) {
 		return f.result()
 	default:
 	}
+	f.call.answerHere()
+	select {
+	case <-f.call.done:
+		return f.result()
+	default:
+	}
 	select {
 	case <-f.call.done:
 		return f.result()
@@ -42,10 +48,14 @@ func (f *Future[T]) Wait(ctx context.Context) (T, error) {
 }
 
 // Done returns a channel that is closed when the call is done.
-func (f *Future[T]) Done() <-chan struct{} { return f.call.done }
+func (f *Future[T]) Done() <-chan struct{} {
+	f.call.attend()
+	return f.call.done
+}
 
 // Err returns nil while the call is not done, and then what Wait returns.
 func (f *Future[T]) Err() error {
+	f.call.attend()
 	select {
 	case <-f.call.done:
 		_, err := f.result()
@@ -83,6 +93,7 @@ func (cl *call) lock() func() {
 	if cl.core == nil {
 		return func() {} // constant from the start
 	}
+	cl.attend()
 	cl.core.mu.Lock()
 	return cl.core.mu.Unlock
 }
@@ -100,11 +111,15 @@ func (f *Future[T]) result() (T, error) {
 
 // decode sets val to what the output holds.
 func (f *Future[T]) decode() error {
-	codec, err := serialize.CodecByName(f.call.target.out)
+	t := &f.call.target
+	if raw, ok := any(&f.val).(*[]byte); ok && f.call.core.opts.ResultReducers == nil {
+		*raw = f.call.output
+		return nil
+	}
+	codec, err := serialize.CodecByName(t.out)
 	if err != nil {
 		return err
 	}
-	t := &f.call.target
 	reducers := f.call.core.opts.ResultReducers // a call that is done well has been in a core
 	if t.command {
 		reducers = nil // the result is not the guest's
@@ -125,6 +140,7 @@ func (f *Future[T]) decode() error {
 func (f *Future[T]) OnDone(fn func(*Future[T])) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.call.attend()
 	f.callbacks = append(f.callbacks, fn)
 	if !f.calling {
 		f.calling = true

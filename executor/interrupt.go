@@ -37,7 +37,7 @@ func (i Interrupt) String() string {
 }
 
 // mode is how the code of calls is instrumented that do not count fuel.
-func (o Options) mode() wasmbin.Mode {
+func (o *Options) mode() wasmbin.Mode {
 	if o.Interrupt == KillOnly {
 		return wasmbin.Plain
 	}

@@ -159,7 +159,7 @@ func (o Options) startMethod() (startmethod.Method, error) {
 }
 
 // resolveMethod returns the method that m, the value of an option, stands for.
-func (o Options) resolveMethod(option string, m startmethod.Method) (startmethod.Method, error) {
+func (o *Options) resolveMethod(option string, m startmethod.Method) (startmethod.Method, error) {
 	if !m.Valid() {
 		return m, &OptionError{option, "unknown start method " + strconv.Quote(string(m))}
 	}

@@ -2,35 +2,57 @@ package executor
 
 import (
 	"container/heap"
-	"container/list"
 	"slices"
 )
 
 // A callList is a list of calls from which any one can be removed at once. Its
 // zero value is empty.
 type callList struct {
-	l list.List
+	first, last *call
+	n           int
 }
 
-func (q *callList) len() int { return q.l.Len() }
+func (q *callList) len() int { return q.n }
 
-func (q *callList) push(cl *call) { cl.list, cl.elem = q, q.l.PushBack(cl) }
+func (q *callList) push(cl *call) {
+	cl.list, cl.prev, cl.next = q, q.last, nil
+	if q.last != nil {
+		q.last.next = cl
+	} else {
+		q.first = cl
+	}
+	q.last = cl
+	q.n++
+}
 
-func (q *callList) pushFront(cl *call) { cl.list, cl.elem = q, q.l.PushFront(cl) }
+func (q *callList) pushFront(cl *call) {
+	cl.list, cl.prev, cl.next = q, nil, q.first
+	if q.first != nil {
+		q.first.prev = cl
+	} else {
+		q.last = cl
+	}
+	q.first = cl
+	q.n++
+}
 
 func (q *callList) remove(cl *call) {
-	q.l.Remove(cl.elem)
-	cl.list, cl.elem = nil, nil
+	if cl.prev != nil {
+		cl.prev.next = cl.next
+	} else {
+		q.first = cl.next
+	}
+	if cl.next != nil {
+		cl.next.prev = cl.prev
+	} else {
+		q.last = cl.prev
+	}
+	cl.list, cl.prev, cl.next = nil, nil, nil
+	q.n--
 }
 
 // front returns the first call, or nil.
-func (q *callList) front() *call {
-	if e := q.l.Front(); e != nil {
-		cl, _ := e.Value.(*call)
-		return cl
-	}
-	return nil
-}
+func (q *callList) front() *call { return q.first }
 
 // pop removes the first call and returns it, or nil.
 func (q *callList) pop() *call {
@@ -43,22 +65,27 @@ func (q *callList) pop() *call {
 
 // appendTo appends the list's calls to calls.
 func (q *callList) appendTo(calls []*call) []*call {
-	for e := q.l.Front(); e != nil; e = e.Next() {
-		cl, _ := e.Value.(*call)
+	for cl := q.first; cl != nil; cl = cl.next {
 		calls = append(calls, cl)
 	}
 	return calls
 }
 
-// A tenant is what an executor knows of one while it has calls that are not done.
+// keptTenants is how many tenants without calls a queue remembers: to make a record and
+// its lists anew for each call would cost more than the rest of the queue does.
+const keptTenants = 16
+
+// A tenant is what an executor knows of one while it has calls that are not done, and for
+// some time after.
 type tenant struct {
 	name    string
-	calls   int               // that are not done; the tenant is forgotten with the last
+	calls   int               // that are not done
 	waiting int               // of these, that count against TenantPending
 	workers int               // that serve it and are not parked
 	served  uint64            // the queue's clock when it last got a worker
 	levels  map[int]*callList // calls that are ready for a worker, by priority; no list is empty
 	order   []int             // the priorities in levels, the highest first
+	spare   *callList         // an empty list for the next level; nil for none
 	blocked callList          // calls whose Submit waits for room
 	passed  bool              // over in this turn, for want of a worker that may serve it
 	index   int               // in the queue's heap; -1 when it is not there
@@ -94,6 +121,8 @@ func (q *queue) tenant(name string) *tenant {
 	if t == nil {
 		t = &tenant{name: name, levels: make(map[int]*callList), index: -1, served: q.clock}
 		q.tenants[name] = t
+	} else if t.calls == 0 {
+		t.served = q.clock // it comes anew, and has not waited
 	}
 	return t
 }
@@ -124,7 +153,9 @@ func (q *queue) listFor(cl *call) *callList {
 	t, p := cl.tenant, cl.target.priority
 	l := t.levels[p]
 	if l == nil {
-		l = new(callList)
+		if l, t.spare = t.spare, nil; l == nil {
+			l = new(callList)
+		}
 		t.levels[p] = l
 		at, _ := slices.BinarySearchFunc(t.order, p, func(a, b int) int { return b - a })
 		t.order = slices.Insert(t.order, at, p)
@@ -142,6 +173,7 @@ func (q *queue) remove(cl *call) {
 		q.granted--
 	}
 	if t := cl.tenant; cl.depth == 1 && l.len() == 0 {
+		t.spare = l
 		delete(t.levels, cl.target.priority)
 		t.order = slices.DeleteFunc(t.order, func(p int) bool { return p == cl.target.priority })
 	}
@@ -177,9 +209,9 @@ func (q *queue) release(t *tenant) {
 	q.forget(t)
 }
 
-// forget drops a tenant that has no calls.
+// forget drops a tenant that has no calls, if there are many.
 func (q *queue) forget(t *tenant) {
-	if t.calls == 0 {
+	if t.calls == 0 && len(q.tenants) > keptTenants {
 		delete(q.tenants, t.name)
 	}
 }

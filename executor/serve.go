@@ -13,7 +13,7 @@ import (
 // serveCall runs the call whose turn it is to its end, and sends those that are
 // handed ahead on their way. An error means that the worker is lost, or has to be.
 func (w *worker) serveCall(cl *call) error {
-	sent := w.sent(cl)
+	sent := w.takeOver(cl)
 	if !sent {
 		slot, err := w.bind(cl)
 		if answer, ok := errors.AsType[answerError](err); ok {
@@ -39,9 +39,13 @@ func (w *worker) serveCall(cl *call) error {
 	return w.answer(cl)
 }
 
-func (w *worker) sent(cl *call) bool {
+// takeOver reports whether the call has been sent. Nobody else looks after it any more.
+func (w *worker) takeOver(cl *call) (sent bool) {
 	w.core.mu.Lock()
 	defer w.core.mu.Unlock()
+	if w.lent == cl {
+		w.core.reclaimLocked(w)
+	}
 	return cl.seq != 0
 }
 
@@ -55,14 +59,20 @@ func (w *worker) armWall(cl *call) {
 }
 
 func (w *worker) armWallLocked(cl *call) {
-	wall := cl.target.limits.Wall
-	limit := wall
-	if w.stops && wall > 0 {
+	limit := cl.target.limits.Wall
+	if w.stops && limit > 0 {
 		limit += lateAfter // the worker knows better
 	}
-	w.armLocked(limit, func(over time.Duration) error {
-		return &LimitError{Limit: guestabi.LimitWall, Max: int64(wall), Used: int64(limit + over)}
-	})
+	w.armLocked(limit, nil)
+}
+
+// lateError is the error of the call whose time is up since over.
+func (w *worker) lateError(cl *call, over time.Duration) error {
+	if w.late != nil {
+		return w.late(over)
+	}
+	wall := cl.target.limits.Wall
+	return &LimitError{Limit: guestabi.LimitWall, Max: int64(wall), Used: int64(w.limit + over)}
 }
 
 // send writes the calls that have not been written yet, small ones together.
@@ -229,7 +239,9 @@ func (c *core) nextLocked(w *worker) (check bool) {
 	cl := w.held[0]
 	w.stopping = false
 	w.held[0] = nil
-	w.held = w.held[1:]
+	if w.held = w.held[1:]; len(w.held) == 0 {
+		w.held = w.room[:0]
+	}
 	c.letGoLocked(cl)
 	return c.proceedLocked(w)
 }
@@ -248,7 +260,7 @@ func (c *core) proceedLocked(w *worker) (check bool) {
 		c.dropLocked(w) // the next one may be nobody's any more
 		return false
 	}
-	w.held = nil
+	w.held = w.room[:0]
 	c.stopServingLocked(w)
 	switch {
 	case w.revoking: // it rests when the answer has come

@@ -28,6 +28,26 @@ type slotTable struct {
 	slots map[slotKey]*boundSlot
 	next  uint32 // number of the next slot
 	clock uint64 // counts uses
+	last  lastSlot
+}
+
+// A lastSlot is what was bound last: most calls want the same again, and a slotKey is
+// large. Its zero value is of no call.
+type lastSlot struct {
+	target  target
+	kind    callKind
+	start   start
+	module  *module
+	program *program
+	slot    *boundSlot // nil for none
+}
+
+// of returns the slot if it is a call's.
+func (l *lastSlot) of(cl *call) (*program, *boundSlot) {
+	if l.slot == nil || l.module != cl.module || l.kind != cl.kind || l.start != cl.start || l.target != cl.target {
+		return nil, nil
+	}
+	return l.program, l.slot
 }
 
 // A slotKey is what a slot is bound to.
@@ -100,15 +120,21 @@ func (k slotKey) restores() bool {
 // bind returns the slot for a call's target, loading it into the process first
 // when it is not there.
 func (w *worker) bind(cl *call) (uint32, error) {
+	s := &w.slots
+	s.clock++
+	if p, b := s.last.of(cl); b != nil {
+		w.canStop(cl, p)
+		b.used = s.clock
+		return b.number, nil
+	}
 	key, p, err := slotKeyOf(cl)
 	if err != nil {
 		return 0, err
 	}
 	w.canStop(cl, p)
-	s := &w.slots
-	s.clock++
 	if b := s.slots[key]; b != nil {
 		b.used = s.clock
+		s.last = lastSlot{cl.target, cl.kind, cl.start, cl.module, p, b}
 		return b.number, nil
 	}
 	w.arm(cl, loadTimeout, func(time.Duration) error {
@@ -338,6 +364,7 @@ func (w *worker) dropImages(key slotKey) error {
 func (w *worker) unload(key slotKey) error {
 	number := w.slots.slots[key].number
 	delete(w.slots.slots, key)
+	w.slots.last = lastSlot{}
 	return w.conn.w.Write(wire.Header{Type: wire.TypeUnload, Slot: number}, nil)
 }
 

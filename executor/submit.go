@@ -33,7 +33,10 @@ func submit[In, Out any](ctx context.Context, e *Executor, fn Func[In, Out], in 
 		}
 		cl := fn.request(ctx, x, in)
 		cl.hook = hook
-		cl = x.core.submit(ctx, x, cl, patient)
+		if cl.state != Done && ctx.Err() != nil {
+			cl = failed(context.Cause(ctx))
+		}
+		x.core.submit(ctx, x, cl, patient)
 		if !cl.refused || e.reusable == nil {
 			return &Future[Out]{call: cl}
 		}
@@ -42,16 +45,7 @@ func submit[In, Out any](ctx context.Context, e *Executor, fn Func[In, Out], in 
 
 // request makes the call, or one that has failed already.
 func (f Func[In, Out]) request(ctx context.Context, e *Executor, in In) *call {
-	o := &e.core.opts
-	codec, value, err := f.encoding(o, in)
-	if err != nil {
-		return failed(err)
-	}
-	t, err := f.resolve(o, codec.Name())
-	if err != nil {
-		return failed(err)
-	}
-	input, flags, err := f.payload(o.JobReducers, codec, value, t.limits)
+	t, input, flags, err := f.encoded(&e.core.opts, in)
 	if err != nil {
 		return failed(err)
 	}
@@ -66,6 +60,26 @@ func (f Func[In, Out]) request(ctx context.Context, e *Executor, in In) *call {
 		e.core.remember(cl)
 	}
 	return cl
+}
+
+// encoded checks the function and returns its target, the payload of the call's CALL and
+// its flags.
+func (f *Func[In, Out]) encoded(o *Options, in In) (t target, input []byte, flags uint16, err error) {
+	if raw, ok := any(&in).(*[]byte); ok && o.JobReducers == nil && len(f.Grants.Stdin) == 0 { // nothing is to be done to it
+		if t, err = f.resolve(o, serialize.Raw.Name()); err == nil {
+			err = checkInput(*raw, t.limits)
+		}
+		return t, *raw, 0, err
+	}
+	codec, value, err := f.encoding(o, in)
+	if err != nil {
+		return t, nil, 0, err
+	}
+	if t, err = f.resolve(o, codec.Name()); err != nil {
+		return t, nil, 0, err
+	}
+	input, flags, err = f.payload(o.JobReducers, codec, value, t.limits)
+	return t, input, flags, err
 }
 
 // payload returns the payload of the call's CALL and its flags.
@@ -87,40 +101,52 @@ func encode(r *serialize.Reducers, c serialize.Codec, in any, l Limits) ([]byte,
 	if err != nil {
 		return nil, err
 	}
-	if size := int64(len(input)); size > l.Input {
-		return nil, &LimitError{Limit: guestabi.LimitInput, Max: l.Input, Used: size}
-	}
-	return input, nil
+	return input, checkInput(input, l)
 }
 
-// submit queues cl, to be ended when ctx ends, and returns it. A call that cannot
-// be queued comes back done, with the reason.
-func (c *core) submit(ctx context.Context, e *Executor, cl *call, patient bool) *call {
-	if cl.state != Done && ctx.Err() != nil {
-		cl = failed(context.Cause(ctx))
+func checkInput(input []byte, l Limits) error {
+	if size := int64(len(input)); size > l.Input {
+		return &LimitError{Limit: guestabi.LimitInput, Max: l.Input, Used: size}
 	}
+	return nil
+}
+
+// submit queues cl, to be ended when ctx ends. A call that cannot be queued is done
+// after that, with the reason.
+func (c *core) submit(ctx context.Context, e *Executor, cl *call, patient bool) {
 	cl.core = c
 	if cl.state == Done {
 		cl.hook = nil
-		return cl
+		return
 	}
 	cl.owner = e
-	expire := func() { c.cancel(cl, context.Cause(ctx)) }
-	cl.ended, cl.expire = ctx.Done(), expire
+	var expire func()
+	if cl.ended = ctx.Done(); cl.ended != nil {
+		expire = func() { c.cancel(cl, context.Cause(ctx)) }
+		cl.expire = expire
+	}
 	if c.opts.Host != nil {
 		cl.values = context.WithoutCancel(ctx)
 	}
 	if cl.parent != nil {
 		cl.parent.core.count(cl.parent, 1)
 	}
-	c.update(func() { c.arriveLocked(cl, patient || c.opts.BlockWhenFull) })
-	if ctx.Done() != nil {
+	c.update(func() {
+		if c.lent != nil {
+			c.attendLocked(c.lent)
+		}
+		c.arriving = cl
+		c.arriveLocked(cl, patient || c.opts.BlockWhenFull)
+	})
+	if w := cl.direct; w != nil {
+		w.sendDirect(cl)
+	}
+	if expire != nil {
 		c.watch(ctx, cl, expire)
 	}
 	if cl.admitted != nil {
 		<-cl.admitted // when there is room, or when the call ends; ctx ends it
 	}
-	return cl
 }
 
 // arriveLocked takes a new call in, lets it wait for room, or fails it.

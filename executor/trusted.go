@@ -10,7 +10,7 @@ import (
 )
 
 // trusts reports why Options.TrustedKeys do not cover a module.
-func (o Options) trusts(m *serialize.Module) error {
+func (o *Options) trusts(m *serialize.Module) error {
 	if o.TrustedKeys == nil {
 		return nil
 	}

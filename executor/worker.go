@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
@@ -14,15 +15,18 @@ import (
 	"github.com/sandpool/sandpool/internal/wire"
 )
 
-// A worker is one worker process and the goroutine that owns it: only that
-// goroutine talks to the process, in blocking writes and reads.
+// A worker is one worker process and the goroutine that owns it, which talks to the
+// process in blocking writes and reads. While it sleeps others may do so in its place for
+// a moment, where nothing blocks: see direct.go.
 type worker struct {
 	core   *core
 	number int
 	dirs   string        // that its guests may be given, as a world has them
 	wake   chan struct{} // holds 1: the worker may have something to do
 
-	// Of the owner goroutine.
+	io sync.Mutex // guards the fields below; held by the owner goroutine but for its sleep
+
+	lost    error // why the process is, found by another than the owner
 	conn    *conn
 	slots   slotTable
 	slot    uint32      // of the calls it serves
@@ -34,6 +38,9 @@ type worker struct {
 	// Guarded by core.mu. held are its calls in the order of their turns: the first
 	// is running, the others are handed ahead. One that is done may stay
 	// among them until the process has answered or dropped it.
+	direct      bool          // calls can go the short way
+	lent        *call         // its first call, sent by Submit and looked after by nobody yet; or nil
+	backstop    bool          // the deadline is that of being lent
 	process     *proc.Process // nil until it has been started
 	pid         int
 	standby     bool // spare
@@ -48,13 +55,14 @@ type worker struct {
 	stock       *module                        // that it was last told to load as a standby
 	tasks       callList                       // to be done before it serves
 	held        []*call
-	lastSeq     uint64 // of calls written
-	revoking    bool   // a REVOKE of the calls from revokeFrom to revokeTo has not been answered
-	stopping    bool   // it has been told to end its first call, which is done
-	stoppable   bool   // it could be
-	surrendered bool   // and they have been given to others already
-	deadBytes   int    // of dropped calls that may still be unread in the pipe
-	deadSeq     uint64 // the last of these
+	room        []*call // empty, for held
+	lastSeq     uint64  // of calls written
+	revoking    bool    // a REVOKE of the calls from revokeFrom to revokeTo has not been answered
+	stopping    bool    // it has been told to end its first call, which is done
+	stoppable   bool    // it could be
+	surrendered bool    // and they have been given to others already
+	deadBytes   int     // of dropped calls that may still be unread in the pipe
+	deadSeq     uint64  // the last of these
 	revokeFrom  uint64
 	revokeTo    uint64
 	serving     *tenant // whose call it runs; nil while it is idle
@@ -72,7 +80,8 @@ type worker struct {
 	heavy     bool      // it has grown too much
 
 	deadline time.Time                      // of what it does for its first call; zero for none
-	late     func(over time.Duration) error // the call's error when it passes
+	limit    time.Duration                  // that it was set to
+	late     func(over time.Duration) error // the call's error when it passes; nil for that of its wall limit
 	timer    *time.Timer                    // calls expire; nil until first needed
 }
 
@@ -123,13 +132,17 @@ func (w *worker) run() {
 		}
 		return
 	}
+	w.io.Lock()
 	w.conn = cn
 	if cn.ready.NoDirs != "" {
 		left = true
 		w.leaveWithoutDirs(cn)
 		return
 	}
-	c.update(func() { c.readyLocked(w) })
+	c.update(func() {
+		w.direct = cn.ring != nil
+		c.readyLocked(w)
+	})
 	c.log.Info("worker started", "worker", w.number, "pid", cn.p.PID)
 	w.leave(w.serve())
 	left = true
@@ -190,15 +203,42 @@ func (w *worker) await() (*call, error) {
 			}
 			continue
 		}
-		release := w.conn.idle()
-		select {
-		case <-w.wake:
-		case <-w.conn.p.Exited():
+		died := w.sleep()
+		switch {
+		case w.lost != nil:
+			return nil, w.lost
+		case died && !w.holds():
 			return nil, errIdleDeath
-		case <-release:
-			w.conn.release()
 		}
 	}
+}
+
+// sleep waits until there may be something to do, and reports whether the process has
+// ended.
+func (w *worker) sleep() (died bool) {
+	release, exited := w.conn.idle(), w.conn.p.Exited()
+	w.io.Unlock()
+	defer w.io.Lock()
+	select {
+	case <-w.wake:
+		return false
+	case <-exited:
+		return true
+	case <-release:
+	}
+	w.io.Lock()
+	defer w.io.Unlock()
+	if !w.holds() {
+		w.conn.release()
+	}
+	return false
+}
+
+// holds reports whether the worker has a call.
+func (w *worker) holds() bool {
+	w.core.mu.Lock()
+	defer w.core.mu.Unlock()
+	return len(w.held) > 0
 }
 
 // turn looks for something to do.
@@ -245,7 +285,7 @@ func (w *worker) armLocked(limit time.Duration, late func(over time.Duration) er
 	if limit <= 0 {
 		return
 	}
-	w.deadline, w.late = time.Now().Add(limit), late
+	w.deadline, w.late, w.limit, w.backstop = time.Now().Add(limit), late, limit, false
 	if w.timer == nil {
 		w.timer = time.AfterFunc(limit, w.expire)
 	} else {
@@ -268,8 +308,12 @@ func (w *worker) expire() {
 		if w.deadline.IsZero() || over < 0 {
 			return // a timer that had fired already when it was stopped or set anew
 		}
+		if w.backstop {
+			c.expireLentLocked(w)
+			return
+		}
 		if len(w.held) > 0 {
-			c.finishLocked(w.held[0], nil, w.late(over))
+			c.finishLocked(w.held[0], nil, w.lateError(w.held[0], over))
 		}
 		if w.stopping || len(w.held) > 0 && w.held[0].seq == 0 {
 			c.condemnLocked(w) // it has not answered

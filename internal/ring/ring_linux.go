@@ -127,6 +127,24 @@ func (r *Ring) File() *os.File { return r.file }
 // that is gone and all has been read.
 func (r *Ring) Read(p []byte) (int, error) { return r.in.Read(p) }
 
+// Buffered is how many bytes Read has at once; 0 also when Read would fail.
+func (r *Ring) Buffered() int {
+	n, err := r.in.filled()
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// Await waits a moment until Buffered is not n any more, without giving the processor
+// away, if that promises to be short. It reports whether it was.
+func (r *Ring) Await(n int) bool {
+	w, head := &r.in.wait, r.in.own+uint64(n)
+	w.crowd.waits.Add(1)
+	defer w.crowd.waits.Add(-1)
+	return w.spins(func() bool { return r.in.head.Load() != head })
+}
+
 // Write writes all of p. It returns syscall.EPIPE when the other side is gone.
 func (r *Ring) Write(p []byte) (int, error) {
 	if r.file != nil {

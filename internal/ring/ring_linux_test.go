@@ -10,6 +10,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -211,21 +212,32 @@ func TestOpen_refused(t *testing.T) {
 func TestSpin(t *testing.T) {
 	t.Parallel()
 	var s spin
-	require.True(t, s.until(func() bool { return true }))
-	require.False(t, s.until(func() bool { return false }))
+	yes, no := func() bool { return true }, func() bool { return false }
+	for range 100 {
+		require.True(t, s.until(yes))
+	}
+	for range spinCredit / spinFailed {
+		require.False(t, s.until(no))
+		require.Zero(t, s.pause, "a busy moment")
+	}
+	require.False(t, s.until(no))
+	require.Equal(t, spinPause, s.pause)
 	require.False(t, s.until(func() bool { t.Error("asked while it is off"); return true }))
-	first := s.pause
-	s.off = s.off.Add(-spinRest)
-	require.False(t, s.until(func() bool { return false }))
-	require.Equal(t, 2*first, s.pause)
-	for range 20 {
-		s.off = s.off.Add(-spinRest)
-		s.until(func() bool { return false })
+
+	for range 20 { // each time that it is tried again
+		s.off = time.Time{}
+		require.False(t, s.until(no))
 	}
 	require.Equal(t, spinRest, s.pause)
-	s.off = s.off.Add(-spinRest)
-	require.True(t, s.until(func() bool { return true }))
-	require.Less(t, s.pause, spinRest)
+	s.off = time.Time{}
+	require.True(t, s.until(yes))
+	require.False(t, s.until(no))
+	require.Equal(t, spinRest, s.pause, "once is not often")
+	s.off = time.Time{}
+	for range spinCredit + 2 {
+		require.True(t, s.until(yes))
+	}
+	require.Zero(t, s.pause)
 }
 
 func TestCrowd(t *testing.T) {

@@ -24,6 +24,8 @@ func Open(*os.File) (*Ring, error) { return nil, errors.ErrUnsupported }
 func (*Ring) File() *os.File            { return nil }
 func (*Ring) Read([]byte) (int, error)  { return 0, errors.ErrUnsupported }
 func (*Ring) Write([]byte) (int, error) { return 0, errors.ErrUnsupported }
+func (*Ring) Buffered() int             { return 0 }
+func (*Ring) Await(int) bool            { return false }
 func (*Ring) Hangup()                   {}
 func (*Ring) Close() error              { return nil }
 func (*Ring) Put(...[]byte)             {}

@@ -7,30 +7,34 @@ import (
 
 // Bounds of spinning. To sleep and be woken takes two context switches, 5 to 50 µs.
 const (
-	spinWindow = 20 * time.Microsecond  // how long
-	spinPause  = 500 * time.Microsecond // without it after a failure, twice as long after each one more
+	spinWindow = 50 * time.Microsecond  // how long: waking a processor that sleeps takes up to half of it in a virtual machine, and what is woken so must not be too late for the other side
+	spinPause  = 500 * time.Microsecond // without it when it fails too often, twice as long each time
 	spinRest   = 500 * time.Millisecond // at most
 	spinBatch  = 100                    // looks between two at the clock
+
+	spinCredit = 8 // what successes count at most, one each
+	spinFailed = 2 // what a failure costs: there are those that only tell of a busy moment
 )
 
 // A spin remembers whether waiting without giving the processor away has paid lately. It
 // is for one goroutine.
 type spin struct {
-	pause time.Duration // after the next failure
-	off   time.Time     // until then
+	credit int
+	pause  time.Duration // when the credit is used up the next time
+	off    time.Time     // until then; only looked at while the credit is used up
 }
 
 // until returns true when ready does, false when it is better to sleep. A wait that is
 // over before the clock is looked at costs nothing but itself.
 func (s *spin) until(ready func() bool) bool {
-	if s.pause > 0 && time.Now().Before(s.off) {
+	if s.credit < 0 && time.Now().Before(s.off) {
 		return false
 	}
 	var began time.Time
 	for {
 		for range spinBatch {
 			if ready() {
-				s.pause /= 4
+				s.succeeded()
 				return true
 			}
 		}
@@ -38,10 +42,27 @@ func (s *spin) until(ready func() bool) bool {
 		if began.IsZero() {
 			began = now
 		} else if now.Sub(began) > spinWindow {
-			s.pause = min(max(2*s.pause, spinPause), spinRest)
-			s.off = now.Add(s.pause)
+			s.failed(now)
 			return false
 		}
+	}
+}
+
+func (s *spin) succeeded() {
+	if s.credit < 0 {
+		s.credit = 0
+	}
+	if s.credit < spinCredit {
+		s.credit++
+	} else {
+		s.pause = 0
+	}
+}
+
+func (s *spin) failed(now time.Time) {
+	if s.credit = max(s.credit-spinFailed, -1); s.credit < 0 {
+		s.pause = min(max(2*s.pause, spinPause), spinRest)
+		s.off = now.Add(s.pause)
 	}
 }
 

@@ -176,6 +176,22 @@ func (r *Reader) Payload(buf []byte) ([]byte, error) {
 	}
 }
 
+// Ready reports whether a whole frame can be read without waiting, and its header; more
+// is how many bytes the underlying reader has at once. The header is zero where not all of
+// it is there, or a payload has been left unread. What it says has not been checked.
+func (r *Reader) Ready(more int) (h Header, whole bool) {
+	n := r.r.Buffered() + more
+	if n < HeaderSize || r.left > 0 {
+		return Header{}, false
+	}
+	b, err := r.r.Peek(HeaderSize)
+	if err != nil {
+		return Header{}, false
+	}
+	h = parse(b)
+	return h, uint64(n) >= HeaderSize+uint64(h.Length)
+}
+
 // Discard skips the last header's payload.
 func (r *Reader) Discard() error {
 	n, err := r.r.Discard(int(r.left))

@@ -1,0 +1,210 @@
+package executor
+
+import (
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/sandpool/sandpool/internal/wire"
+)
+
+// The short way of a call. To hand a call to the worker's owner goroutine and its result
+// back takes two switches of goroutines, and often two of threads, which is more than all
+// the rest. So where a worker waits that has all a call needs, Submit writes the CALL by
+// itself and leaves the owner asleep: the call is lent. Then
+//
+//   - [Future.Wait] looks for the answer for some microseconds, and takes it if it comes;
+//   - or else it wakes the owner, which does what it always does;
+//   - so does everybody who may want to know of the call in another way: the next Submit,
+//     [Future.Done], and a timer, after lentAtMost.
+//
+// A worker's process, pipes and slots belong to whoever holds worker.io.
+
+const (
+	lentAtMost  = time.Millisecond // that nobody looks after a call which has been sent
+	directBytes = 32 << 10         // of a lent call's input at most: writing it must not block
+)
+
+// lendLocked notes that the Submit which is under way may send its call by itself, and
+// reports whether it may.
+func (c *core) lendLocked(w *worker, cl *call) bool {
+	if c.arriving != cl || !w.direct || cl.kind != callFunction || cl.depth > 1 || cl.size > directBytes ||
+		len(w.held) != 1 || w.revoking || w.condemned {
+		return false
+	}
+	w.lent, c.lent, cl.direct = cl, w, w
+	return true
+}
+
+// attendLocked has the owner look after a call that was lent.
+func (c *core) attendLocked(w *worker) {
+	if w.lent == nil {
+		return
+	}
+	c.reclaimLocked(w)
+	w.poke()
+}
+
+// reclaimLocked ends that a worker's call is lent.
+func (c *core) reclaimLocked(w *worker) {
+	w.lent = nil
+	if c.lent == w {
+		c.lent = nil
+	}
+	if w.backstop && len(w.held) > 0 && !w.stopping {
+		w.armWallLocked(w.held[0])
+	}
+}
+
+// expireLentLocked has the owner look after a call that has been lent for long enough. One
+// that was claimed meanwhile has its wall limit now.
+func (c *core) expireLentLocked(w *worker) {
+	if w.lent != nil {
+		c.attendLocked(w)
+	} else if len(w.held) > 0 && !w.stopping {
+		w.armWallLocked(w.held[0])
+	}
+}
+
+// attend has the owner look after the call if nobody does.
+func (cl *call) attend() {
+	w := cl.direct
+	if w == nil {
+		return
+	}
+	w.core.mu.Lock()
+	defer w.core.mu.Unlock()
+	if w.lent == cl {
+		w.core.attendLocked(w)
+	}
+}
+
+// sendDirect sends a call that was lent, or leaves that to the owner.
+func (w *worker) sendDirect(cl *call) {
+	if !w.io.TryLock() {
+		cl.attend() // the owner is awake
+		return
+	}
+	defer w.io.Unlock()
+	defer w.notPanicked()
+	sent, err := w.trySend(cl)
+	if err != nil {
+		w.lost = err
+	}
+	if !sent || err != nil {
+		cl.attend()
+	}
+}
+
+// trySend sends a call if nothing has to be loaded for it.
+func (w *worker) trySend(cl *call) (sent bool, err error) {
+	program, slot := w.slots.last.of(cl)
+	if slot == nil || !w.armBackstop(cl) {
+		return false, nil
+	}
+	w.canStop(cl, program)
+	w.slots.clock++
+	slot.used = w.slots.clock
+	w.slot = slot.number
+	return true, w.send()
+}
+
+// armBackstop starts the clock of a call that is lent, and reports whether it still is.
+func (w *worker) armBackstop(cl *call) bool {
+	w.core.mu.Lock()
+	defer w.core.mu.Unlock()
+	if w.lent != cl || cl.state != Running || cl.seq != 0 || w.condemned || w.stopping {
+		return false
+	}
+	limit := lentAtMost
+	if wall := cl.target.limits.Wall; wall > 0 {
+		limit = min(limit, wall)
+	}
+	w.armLocked(limit, nil)
+	w.backstop = true
+	return true
+}
+
+// answerHere takes the answer of a call that is lent if it comes at once. Otherwise the
+// owner is left to it.
+func (cl *call) answerHere() {
+	w := cl.direct
+	if w == nil || !w.claim(cl) {
+		return
+	}
+	if !w.io.TryLock() {
+		w.giveBackCall(cl)
+		return
+	}
+	defer w.io.Unlock()
+	defer w.notPanicked()
+	if !w.conn.answered() {
+		w.giveBackCall(cl)
+		return
+	}
+	if err := w.answer(cl); err != nil {
+		w.lost = err
+		w.poke()
+	}
+}
+
+// claim takes a call that is lent, and reports whether it was. One whose worker is to be
+// looked at afterwards is the owner's.
+func (w *worker) claim(cl *call) bool {
+	c := w.core
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if w.lent != cl || w.stopping {
+		return false
+	}
+	if c.opts.WorkerGrowth > 0 && !time.Now().Before(w.nextCheck) {
+		c.attendLocked(w)
+		return false
+	}
+	w.lent = nil
+	if c.lent == w {
+		c.lent = nil
+	}
+	return true
+}
+
+// giveBackCall leaves a call that was claimed to the owner.
+func (w *worker) giveBackCall(cl *call) {
+	c := w.core
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(w.held) > 0 && w.held[0] == cl {
+		c.reclaimLocked(w)
+	}
+	w.poke()
+}
+
+// answered waits for a moment for the answer of the call that runs, and reports whether
+// it can be read without waiting.
+func (cn *conn) answered() bool {
+	for {
+		n := cn.ring.Buffered()
+		h, whole := cn.r.Ready(n)
+		if whole {
+			return h.Type == wire.TypeResult || h.Type == wire.TypeFail
+		}
+		if h.Type != 0 || !cn.ring.Await(n) {
+			return false
+		}
+	}
+}
+
+// notPanicked breaks the executor over a panic of its own on a caller's goroutine, which
+// goes on.
+func (w *worker) notPanicked() {
+	p := recover()
+	if p == nil {
+		return
+	}
+	c := w.core
+	c.log.Error("executor panicked", "worker", w.number, "panic", p, "stack", string(debug.Stack()))
+	err := fmt.Errorf("panic in the executor: %v", p)
+	c.update(func() { c.breakLocked(err) })
+	w.lost = err
+	w.poke()
+}
