@@ -67,6 +67,7 @@ type call struct {
 	values    context.Context //nolint:containedctx // what Submit's ctx carries, for host functions; it never ends
 	ended     <-chan struct{} // closed when Submit's ctx has ended; nil if it cannot
 	expire    func()          // ends the call with the cause of that
+	streams   *callStreams    // nil for none
 	keep      *resultKey      // where the result is to be kept; nil for nowhere
 
 	depth  int           // 1 unless nested

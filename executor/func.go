@@ -10,7 +10,6 @@ import (
 	"github.com/sandpool/sandpool/internal/codecs"
 	"github.com/sandpool/sandpool/internal/guestabi"
 	"github.com/sandpool/sandpool/internal/wasmbin"
-	"github.com/sandpool/sandpool/internal/wire"
 	"github.com/sandpool/sandpool/serialize"
 	"github.com/sandpool/sandpool/startmethod"
 )
@@ -56,7 +55,8 @@ type Func[In, Out any] struct {
 	// their processes apart. Empty is a tenant like others. At most 256 bytes.
 	Tenant string
 
-	command bool // made by Command
+	command bool         // made by Command
+	streams *callStreams // set by SubmitStream
 }
 
 // Grants are what a call may use of the host. The zero value grants nothing.
@@ -115,6 +115,9 @@ type target struct {
 	meter bool
 }
 
+// maxHostNames is how many host functions a call may be granted.
+const maxHostNames = 64
+
 // hostSeparator stands in no name of a host function.
 const hostSeparator = ","
 
@@ -158,7 +161,9 @@ func (f *Func[In, Out]) resolve(o *Options, codec string) (target, error) {
 	if err != nil {
 		return t, err
 	}
-	t.host = host
+	if t.host = host; f.streams != nil {
+		t.host = grantStreams(host)
+	}
 	out := codecs.NameRaw
 	if f.command {
 		out = codecs.NameCBOR // in which workers tell what became of a run
@@ -205,8 +210,8 @@ func (g Grants) resolve(m *HostModule) (string, error) {
 	if len(g.Host) == 0 {
 		return "", nil
 	}
-	if len(g.Host) > wire.MaxHostNames {
-		return "", &OptionError{"Func.Grants.Host", fmt.Sprintf("%d functions are more than %d", len(g.Host), wire.MaxHostNames)}
+	if len(g.Host) > maxHostNames {
+		return "", &OptionError{"Func.Grants.Host", fmt.Sprintf("%d functions are more than %d", len(g.Host), maxHostNames)}
 	}
 	names := slices.Compact(slices.Sorted(slices.Values(g.Host)))
 	for _, name := range names {

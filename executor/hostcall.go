@@ -128,7 +128,10 @@ func (w *worker) callHost(cl *call, name string, input []byte) (r hostResult, er
 		c.endTurn(cl)
 	}
 	result := make(chan hostResult, 1) // holds 1: nobody may be left to receive
-	fn := c.opts.Host.functions[name].call
+	fn := cl.streams.function(name)
+	if fn == nil {
+		fn = c.opts.Host.functions[name].call
+	}
 	// It exits when the function returns, which should be when ctx ends. Nobody waits
 	// for it: a function that closes the executor would never return.
 	go c.runHost(ctx, fn, name, input, result)

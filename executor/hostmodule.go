@@ -6,6 +6,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/sandpool/sandpool/internal/guestabi"
 	"github.com/sandpool/sandpool/internal/typetext"
@@ -83,6 +84,9 @@ func NewHostModule(functions ...HostFunction) (*HostModule, error) {
 	for _, f := range functions {
 		if err := guestabi.CheckName(f.name); err != nil {
 			return nil, &OptionError{"HostFunc", err.Error()}
+		}
+		if strings.HasPrefix(f.name, guestabi.ReservedPrefix) {
+			return nil, &OptionError{"HostFunc", fmt.Sprintf("function %s: names that begin with %s are the executor's own", f.name, guestabi.ReservedPrefix)}
 		}
 		if f.call == nil {
 			return nil, &OptionError{"HostFunc", fmt.Sprintf("function %s is nil", f.name)}

@@ -50,6 +50,7 @@ func (f Func[In, Out]) request(ctx context.Context, e *Executor, in In) *call {
 		return failed(err)
 	}
 	cl := newCall(t, input)
+	cl.streams = f.streams
 	if cl.flags = flags; t.command {
 		cl.kind = callCommand
 	}
@@ -125,7 +126,7 @@ func (c *core) submit(ctx context.Context, e *Executor, cl *call, patient bool) 
 		expire = func() { c.cancel(cl, context.Cause(ctx)) }
 		cl.expire = expire
 	}
-	if c.opts.Host != nil {
+	if c.opts.Host != nil || cl.streams != nil {
 		cl.values = context.WithoutCancel(ctx)
 	}
 	if cl.parent != nil {

@@ -52,7 +52,11 @@ var hostMu sync.Mutex
 func callHost(h host, name string, input []byte) ([]byte, error) {
 	hostMu.Lock()
 	defer hostMu.Unlock()
-	status := h.hostCall(name, input)
+	return answer(h, name, h.hostCall(name, input))
+}
+
+// answer reads what a host function has answered.
+func answer(h host, name string, status uint32) ([]byte, error) {
 	size := h.hostSize()
 	if size > math.MaxInt32 {
 		return nil, fmt.Errorf("answer of host function %q: %d bytes are more than a Go guest can hold", name, size)

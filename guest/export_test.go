@@ -122,3 +122,9 @@ func (h *FakeHost) Describe(r *Registry) uint32 { return r.start().describe(h) }
 
 // LogHandler is the package's LogHandler for this host.
 func (h *FakeHost) LogHandler() slog.Handler { return newLogHandler(h) }
+
+// ReadStream is Read of InputStream on this host.
+func (h *FakeHost) ReadStream(p []byte) (int, error) { return readStream(h, p) }
+
+// WriteStream is Write of OutputStream on this host.
+func (h *FakeHost) WriteStream(p []byte) (int, error) { return writeStream(h, p) }

@@ -42,6 +42,14 @@ const (
 	HostMissing uint32 = 2 // this guest has no such host function; the answer says so
 )
 
+// Host functions of the host's own, which calls with streams are granted. No other's name
+// begins with ReservedPrefix.
+const (
+	ReservedPrefix = "sandpool."
+	StreamRead     = ReservedPrefix + "read"
+	StreamWrite    = ReservedPrefix + "write"
+)
+
 // MaxHostName is the longest name that host_call looks at, in bytes.
 const MaxHostName = 128
 

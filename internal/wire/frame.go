@@ -128,8 +128,9 @@ const UsageSize = 16
 // MaxStrings is how many entries [Load.Args] and [Load.Env] may have at most.
 const MaxStrings = 1000
 
-// MaxHostNames is how many entries [Load.Host] may have at most.
-const MaxHostNames = 64
+// MaxHostNames is how many entries [Load.Host] may have at most: 64 that a user grants, and
+// the two of streams.
+const MaxHostNames = 64 + 2
 
 // Bounds of an image.
 const (
