@@ -37,7 +37,8 @@ type conn struct {
 	ready wire.Ready
 
 	ring   *ring.Ring    // nil for pipes alone
-	hungUp chan struct{} // closed when the ring knows that the process is gone
+	shared *ring.Ring    // the same, or one that the worker does not use; to be closed
+	hungUp chan struct{} // closed when that knows that the process is gone
 
 	inline bool // blobs travel through the pipe even where descriptors could
 }
@@ -101,7 +102,7 @@ func (cn *conn) reap(c *core) proc.Exit {
 }
 
 func (cn *conn) handshake(hello wire.Hello) error {
-	hello.Engine, hello.Ring = engine.Version(), cn.ring != nil
+	hello.Engine, hello.Ring = engine.Version(), cn.shared != nil
 	b, err := wire.Marshal(hello)
 	if err != nil {
 		return err
@@ -121,7 +122,8 @@ func (cn *conn) handshake(hello wire.Hello) error {
 	if cn.ready.Engine != engine.Version() {
 		return fmt.Errorf("worker has engine %q, this program %s: build both from the same source", cn.ready.Engine, engine.Version())
 	}
-	if cn.ring != nil {
+	if cn.ready.Ring && cn.shared != nil {
+		cn.ring = cn.shared
 		cn.r, cn.w = wire.NewReader(cn.ring), wire.NewWriter(cn.ring)
 	}
 	return nil

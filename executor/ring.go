@@ -37,7 +37,7 @@ func (c *core) openRing(cn *conn) {
 		c.log.Warn("worker has no shared memory: its frames travel through pipes", "pid", cn.p.PID, "error", err)
 		return
 	}
-	cn.ring, cn.hungUp = r, make(chan struct{})
+	cn.shared, cn.hungUp = r, make(chan struct{})
 	go func() { // until the process ends, which conn.reap waits for
 		<-cn.p.Exited()
 		r.Hangup()
@@ -47,12 +47,12 @@ func (c *core) openRing(cn *conn) {
 
 // closeRing unmaps the memory; the process has been reaped.
 func (cn *conn) closeRing() {
-	if cn.ring == nil {
+	if cn.shared == nil {
 		return
 	}
 	<-cn.hungUp
-	_ = cn.ring.Close()
-	cn.ring = nil
+	_ = cn.shared.Close()
+	cn.shared, cn.ring = nil, nil
 }
 
 // writeCall writes a CALL at once. A large input goes through the arena: the calls ahead

@@ -121,6 +121,7 @@ func handshake(in *proc.Inherited, calls *ledger, out *replies) (*server, error)
 	s.cache = newEntryCache()
 	s.runtime = s.newRuntime(s.cache)
 	ready := wire.Ready{
+		Ring:   s.ring != nil,
 		Engine: engine.Version(), InForce: j.Report.InForce, Missing: j.Report.Missing, NoCache: s.cache == nil,
 	}
 	if errDirs == nil && len(s.dirs) > 0 {

@@ -25,7 +25,7 @@ type Hello struct {
 	Dirs     []Dir  `cbor:"dirs,omitempty"`     // directories that guests of this worker may be given
 	FileSize uint64 `cbor:"filesize,omitempty"` // bytes up to which they may write files there
 
-	Ring bool `cbor:"ring,omitempty"` // the descriptor of shared memory came ahead: all frames after READY go through it
+	Ring bool `cbor:"ring,omitempty"` // the descriptor of shared memory came ahead
 
 	Sandbox string `cbor:"sandbox,omitempty"` // SandboxOff: without the filters; empty for all that the system has
 	Threads uint64 `cbor:"threads,omitempty"` // that the worker's user may have in its namespace (RLIMIT_NPROC); 0 for no bound
@@ -47,6 +47,7 @@ type Ready struct {
 	InForce []string `cbor:"inforce"`           // sandbox mechanisms that are active, by name
 	Missing []string `cbor:"missing,omitempty"` // mechanisms that could not be put in force, "name: reason"
 	NoCache bool     `cbor:"nocache,omitempty"` // this build cannot take compiled entries from memory
+	Ring    bool     `cbor:"ring,omitempty"`    // all frames from now on go through the shared memory
 	NoDirs  string   `cbor:"nodirs,omitempty"`  // why there are no directories, though HELLO has some
 }
 

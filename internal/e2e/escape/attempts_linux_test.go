@@ -80,14 +80,26 @@ var attempts = map[string]attempt{
 	"fork":                        {true, func(*payload) error { return spawn(uintptr(unix.SIGCHLD)) }},
 	"fork 300 times":              {true, func(*payload) error { return repeat(300, func() error { return spawn(uintptr(unix.SIGCHLD)) }) }},
 	"300 threads":                 {true, threads},
-	"execute a program":           {true, func(p *payload) error { p.keepPipes(); return unix.Exec("/proc/self/exe", p.program(), nil) }},
+	"execute a program":           {true, func(*payload) error { return unix.Exec("/proc/self/exe", program, nil) }},
 	"execute from memory":         {true, executeMemory},
 
 	// Sockets.
-	"TCP":                  {true, func(p *payload) error { return dial("tcp", "127.0.0.1:"+strconv.Itoa(p.TCP)) }},
-	"UDP":                  {true, func(p *payload) error { return dial("udp", "127.0.0.1:"+strconv.Itoa(p.UDP)) }},
-	"listen":               {true, func(*payload) error { l, err := net.Listen("tcp", "127.0.0.1:0"); closeIf(l, err); return err }},
-	"unix socket by path":  {true, func(p *payload) error { return dial("unix", p.Socket) }},
+	"TCP":                 {true, func(p *payload) error { return dial("tcp", "127.0.0.1:"+strconv.Itoa(p.TCP)) }},
+	"UDP":                 {true, func(p *payload) error { return dial("udp", "127.0.0.1:"+strconv.Itoa(p.UDP)) }},
+	"listen":              {true, func(*payload) error { l, err := net.Listen("tcp", "127.0.0.1:0"); closeIf(l, err); return err }},
+	"unix socket by path": {true, func(p *payload) error { return dial("unix", p.Socket) }},
+	"truncate the shared memory": {false, func(*payload) error {
+		err := error(unix.EBADF)
+		for fd := 3; fd < 1024; fd++ {
+			if e := unix.Ftruncate(fd, 0); !errors.Is(e, unix.EBADF) {
+				err = e
+			}
+			if err == nil {
+				return nil
+			}
+		}
+		return err
+	}},
 	"unix socket by name":  {true, func(p *payload) error { return dial("unix", p.Abstract) }},
 	"netlink":              {true, func(*payload) error { return socket(unix.AF_NETLINK, unix.SOCK_RAW) }}, // NETLINK_ROUTE is protocol 0
 	"raw packets":          {false, func(*payload) error { return socket(unix.AF_PACKET, unix.SOCK_RAW) }},
@@ -202,27 +214,20 @@ func threads(*payload) error {
 }
 
 // program is what an attacker executes.
-func (p *payload) program() []string {
-	return []string{"x", escaped, strconv.FormatUint(p.id, 10)}
-}
-
-func (p *payload) keepPipes() {
-	_, _ = unix.FcntlInt(p.in.Replies.Fd(), unix.F_SETFD, 0)
-}
+var program = []string{"x", escaped}
 
 func executeMemory(p *payload) error {
-	p.keepPipes()
 	fd, err := unix.MemfdCreate("x", 0)
 	if err == nil {
-		var program []byte
-		if program, err = os.ReadFile("/proc/self/exe"); err == nil {
-			_, err = os.NewFile(uintptr(fd), "x").Write(program)
+		var code []byte
+		if code, err = os.ReadFile("/proc/self/exe"); err == nil {
+			_, err = os.NewFile(uintptr(fd), "x").Write(code)
 		}
 	}
 	if err != nil {
 		fd = int(p.in.Requests.Fd()) // let execveat itself say
 	}
-	argv, errArgv := syscall.SlicePtrFromStrings(p.program())
+	argv, errArgv := syscall.SlicePtrFromStrings(program)
 	must(errArgv)
 	empty := new(byte)
 	return errnoOf6(unix.SYS_EXECVEAT, uintptr(fd), uintptr(unsafe.Pointer(empty)), uintptr(unsafe.Pointer(&argv[0])), 0, unix.AT_EMPTY_PATH)

@@ -2,6 +2,8 @@ package escape_test
 
 import (
 	"bytes"
+	"encoding/binary"
+	"os"
 
 	"github.com/sandpool/sandpool/internal/wire"
 )
@@ -26,10 +28,25 @@ var lies = map[string]func(p *payload){
 	"an image nobody asked for": func(p *payload) {
 		p.write(wire.Header{Type: wire.TypeImage, ID: p.id, Code: 1 << 30}, make([]byte, 4096))
 	},
+	"a result of 4 GiB in the arena": func(p *payload) { p.inArena(1 << 32) },
+	"a result beyond the arena":      func(p *payload) { p.inArena(1<<64 - 1) },
+	"a result beyond limit there":    func(p *payload) { p.inArena(2 << 20) },
+	"a result there without a length": func(p *payload) {
+		h := p.result(p.id)
+		h.Flags = wire.FlagArena
+		p.write(h, []byte("text"))
+	},
 	"half a frame": func(p *payload) {
 		p.raw(100, 0, 0, 0, wire.Version, byte(wire.TypeResult), 0, 0, byte(p.id))
-		must(p.in.Replies.Close())
+		os.Exit(0)
 	},
+}
+
+// inArena says that there are n bytes.
+func (p *payload) inArena(n uint64) {
+	h := p.result(p.id)
+	h.Flags = wire.FlagArena
+	p.write(h, binary.LittleEndian.AppendUint64(nil, n))
 }
 
 func (p *payload) result(id uint64) wire.Header { return wire.Header{Type: wire.TypeResult, ID: id} }
@@ -38,5 +55,5 @@ func (p *payload) write(h wire.Header, b []byte) { _ = p.w.Write(h, b) } // the 
 
 // raw writes bytes, at least a header's.
 func (p *payload) raw(b ...byte) {
-	_, _ = p.in.Replies.Write(append(b, make([]byte, max(0, wire.HeaderSize-len(b)))...))
+	_, _ = p.out.Write(append(b, make([]byte, max(0, wire.HeaderSize-len(b)))...))
 }

@@ -1,14 +1,17 @@
 package escape_test
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"runtime/debug"
 
 	"github.com/sandpool/sandpool/internal/engine"
 	"github.com/sandpool/sandpool/internal/jail"
 	"github.com/sandpool/sandpool/internal/proc"
+	"github.com/sandpool/sandpool/internal/ring"
 	"github.com/sandpool/sandpool/internal/sandbox"
 	"github.com/sandpool/sandpool/internal/wire"
 )
@@ -44,6 +47,8 @@ type payload struct {
 	in    *proc.Inherited
 	r     *wire.Reader
 	w     *wire.Writer
+	out   io.Writer  // where frames go
+	ring  *ring.Ring // nil for pipes
 	id    uint64
 	blobs []*os.File
 }
@@ -53,17 +58,26 @@ type payload struct {
 func serve(variant string) {
 	in, err := proc.Inherit()
 	must(err)
-	p := &payload{in: in, r: wire.NewReader(in.Requests), w: wire.NewWriter(in.Replies)}
+	p := &payload{in: in, r: wire.NewReader(in.Requests), w: wire.NewWriter(in.Replies), out: in.Replies}
 	_, err = p.r.Next(wire.Limits{{Type: wire.TypeHello, Max: wire.MaxControl}})
 	must(err)
 	b, err := p.r.Payload(nil)
 	must(err)
 	var hello wire.Hello
 	must(wire.Unmarshal(b, &hello))
+	if hello.Ring {
+		f, err := in.ReceiveBlob()
+		must(err)
+		p.ring, err = ring.Open(f)
+		must(err)
+	}
 	j, err := jail.Enter(in, hello, nil, walls[variant]...)
 	must(err)
 	debug.SetGCPercent(-1)
-	p.answer(wire.Header{Type: wire.TypeReady}, wire.Ready{Engine: engine.Version(), InForce: j.Report.InForce, Missing: j.Report.Missing, NoCache: true})
+	p.answer(wire.Header{Type: wire.TypeReady}, wire.Ready{Engine: engine.Version(), InForce: j.Report.InForce, Missing: j.Report.Missing, NoCache: true, Ring: hello.Ring})
+	if p.ring != nil {
+		p.r, p.w, p.out = wire.NewReader(p.ring), wire.NewWriter(p.ring), p.ring
+	}
 	for {
 		h, err := p.r.Next(wire.Limits{
 			{Type: wire.TypeLoad, Max: wire.MaxLoad},
@@ -76,6 +90,9 @@ func serve(variant string) {
 		}
 		b, err := p.r.Payload(nil)
 		must(err)
+		if h.Flags&wire.FlagArena != 0 {
+			b = p.ring.Input(int(binary.LittleEndian.Uint64(b)))
+		}
 		switch h.Type { //nolint:exhaustive // Next lets only these through
 		case wire.TypeLoad:
 			for f, err := in.ReceiveBlob(); err == nil; f, err = in.ReceiveBlob() {
