@@ -78,7 +78,7 @@ func slotKeyOf(cl *call) (slotKey, *program, error) {
 	p := cl.module.program
 	if key.method == startmethod.Fresh {
 		var err error
-		if p, err = cl.module.shared(); err != nil {
+		if p, err = cl.core.shared(cl.module); err != nil {
 			return key, nil, answerError{loadError(err)}
 		}
 	}
@@ -200,7 +200,7 @@ func (w *worker) missing(cl *call, key slotKey, l *wire.Load) ([]*shm.Blob, erro
 	held := w.slots.any(func(k slotKey, _ *boundSlot) bool { return k.digest == key.digest && k.code == key.code })
 	if key.method == startmethod.Fresh {
 		if !held {
-			fresh, err := m.shared()
+			fresh, err := w.core.shared(m)
 			if err != nil {
 				return nil, err
 			}
