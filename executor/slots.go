@@ -64,7 +64,7 @@ func slotKeyOf(cl *call) (slotKey, *program, error) {
 	t := &cl.target
 	key := slotKey{
 		digest: t.module.Sum(), mode: t.mode, name: t.name, method: cl.start.method,
-		memory: t.limits.Memory, output: t.limits.Output, log: t.limits.Log, more: moreLimitsOf(t.limits), meter: t.meter, host: t.host, seed: t.seed,
+		memory: t.limits.Memory, output: t.limits.Output, log: t.limits.Log, more: moreLimitsOf(t), meter: t.meter, host: t.host, seed: t.seed,
 		named:     t.named,
 		hostCalls: t.limits.HostCalls,
 		world:     t.world,
@@ -184,7 +184,7 @@ func loadOf(t target, init initializer) wire.Load {
 		Host: t.hostNames(), Seed: t.seed, Init: init.name, InitInput: init.input, InitCodec: init.codec, Codecs: named.list(),
 		HostCalls: uint64(t.limits.HostCalls),
 		Args:      splitTexts(t.world.args), Env: splitTexts(t.world.env), Clock: t.world.clock(),
-		Dirs: t.world.dirs != "",
+		Dirs: t.world.dirs != "", FileSize: uint64(moreLimitsOf(&t).fileSize),
 	}
 }
 

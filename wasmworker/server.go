@@ -42,7 +42,7 @@ type server struct {
 	draft     *shm.Draft        // a template's own image; nil once used
 	audit     audit
 	dirs      []grantedDir // that guests may be given
-	fileSize  uint64       // bytes up to which they may write files there
+	fileSize  uint64       // bytes up to which any of them may write files there
 	dog       *watchdog    // shared with the same goroutine; nil in tests
 	heap      heapWatch
 
