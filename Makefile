@@ -119,7 +119,7 @@ leak: deps ## the leak matrix: what a call leaves behind for the next, by start 
 	go test -count=1 -v -timeout=60m ./internal/e2e/leak -args -leak.full
 
 .PHONY: hostile
-hostile: ## hostile modules beside a good neighbour: the whole corpus, cuts, and N damaged ones (SEED repeats the choices)
+hostile: deps ## hostile modules beside a good neighbour: the whole corpus, cuts, and N damaged ones (SEED repeats the choices)
 	@go test -count=1 -v -timeout=60m ./internal/e2e/hostile -args -hostile.full -hostile.mutations=$(N) -hostile.seed=$(SEED) 2>&1 | \
 		awk '/^ok /{ok = 1} /^(=== | *--- (PASS|SKIP): .*\/)/{next} {print} END{exit !ok}'
 
@@ -132,19 +132,30 @@ bench-start: ## compare the start methods with each other and with wazero by its
 	go test -run '^$$' -bench '^BenchmarkStart$$' -benchtime=1x -timeout=10m ./wasmworker -args -start.json=$(BUILD)/bench/start.json $(ARGS)
 
 .PHONY: bench-limits
-bench-limits: deps ## what it costs to end calls and to count fuel, and how late deadlines are met (ARGS: flags of BenchmarkLimits)
+bench-limits: deps ## what it costs to end calls, to count fuel and to be in a sandbox, and how late deadlines are met (ARGS: flags of BenchmarkLimits)
 	go test -run '^$$' -bench '^BenchmarkLimits$$' -benchtime=1x -timeout=10m ./wasmworker -args $(ARGS)
 	go test -run '^$$' -bench '^BenchmarkDeadline$$' -benchtime=1x -timeout=10m ./executor
+	go test -run '^$$' -bench '^BenchmarkSandbox$$' -benchtime=1x -timeout=10m ./executor
+
+.PHONY: test-nobody
+test-nobody: deps ## run the core's short tests as a user without rights; by root (PACKAGES: which ones)
+	bash .ci/nobody $(PACKAGES)
+
+# What make deps installs has to be there for these: else whole tests of guests in C were skipped.
+leak hostile test-nobody nightly: export SANDPOOL_REQUIRE = clang
 
 .PHONY: nightly
-nightly: ## the long forms: fuzzing ten minutes a target, all tests ten times under the race detector, parity, chaos, leak, hostile and the benchmark of the start methods
+nightly: deps ## the long forms: fuzzing ten minutes a target, all tests ten times under the race detector and as nobody, parity, chaos, leak, hostile, escape and the benchmarks of start methods and limits
 	$(MAKE) fuzz FUZZTIME=10m
 	$(call each,go test -race -count=10 -timeout=120m ./...)
 	$(MAKE) parity COUNT=10
 	$(MAKE) chaos DURATION=10m
 	$(MAKE) leak
 	$(MAKE) hostile
+	$(MAKE) escape
+	test "$$(id -u)" != 0 || $(MAKE) test-nobody
 	$(MAKE) bench-start
+	$(MAKE) bench-limits
 
 # The packages by what is looked for: a C compiler for the race detector, and clang
 # with WASI's C library for guests in C.

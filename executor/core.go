@@ -78,6 +78,8 @@ type core struct {
 	lastUse   uint64                     // counts uses of modules
 	stats     Stats                      // its counters; the gauges are filled in by Stats
 
+	moduleBytes int64 // that modules take
+
 	startFailures int       // in a row
 	startErr      error     // the last one's
 	failedAt      time.Time // when that was
@@ -304,7 +306,7 @@ func (c *core) finishLocked(cl *call, output []byte, err error) {
 	cl.owner = nil
 	c.afterCallLocked(cl)
 	if cl.module != nil {
-		cl.module.users--
+		c.leaveModuleLocked(cl.module)
 	}
 	if cl.tenant != nil {
 		c.pending--

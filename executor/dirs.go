@@ -18,13 +18,13 @@ import (
 const (
 	maxDirs     = 16
 	maxDirsText = 32 << 10 // bytes of their paths, all together
-	maxFileSize = 1 << 30  // bytes that a guest can make a file as large as
 )
 
 // A Dir is a directory of the host that a guest may use, with all that is below. No
 // path leads out of it, whatever symbolic links it has. A guest makes no links, and
-// opens neither devices nor pipes. It writes files of up to 1 GiB, and has 64 open at a time; how
-// many it makes, and how much they hold together, only the file system bounds.
+// opens neither devices nor pipes. How large it may make a file is [Limits.FileSize], and it has 64
+// open at a time; how many it makes, and how much they hold together, only the file system
+// bounds.
 type Dir struct {
 	// Host is the directory's path. One that is relative is taken from where the
 	// program is when the call is submitted. It must be there then.
@@ -102,14 +102,14 @@ func (d *Dir) resolve() error {
 	return nil
 }
 
-// helloDirs puts directories into a worker's HELLO.
-func helloDirs(hello *wire.Hello, joined string) {
+// helloDirs puts directories into a worker's HELLO, with how large files may get there at most.
+func helloDirs(hello *wire.Hello, joined string, fileSize int64) {
 	texts := splitTexts(joined)
 	for ; len(texts) > 2; texts = texts[3:] {
 		d := wire.Dir{Guest: texts[0], Host: texts[1], Writable: texts[2] == "rw"}
 		hello.Dirs = append(hello.Dirs, d)
 		if d.Writable {
-			hello.FileSize = maxFileSize
+			hello.FileSize = uint64(fileSize)
 		}
 	}
 }

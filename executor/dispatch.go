@@ -276,7 +276,7 @@ func (c *core) giveBackLocked(w *worker) {
 
 // letGoLocked ends a worker's own hold of a call.
 func (c *core) letGoLocked(cl *call) {
-	cl.module.users--
+	c.leaveModuleLocked(cl.module)
 	if cl.state == Done {
 		cl.forget()
 	}

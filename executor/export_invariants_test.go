@@ -185,6 +185,25 @@ func (a *audit) calls() {
 	for _, m := range a.c.modules {
 		a.equal("users of a module", m.users, users[m])
 	}
+	a.modules()
+}
+
+func (a *audit) modules() {
+	var bytes int64
+	last, idle := uint64(0), 0
+	for _, m := range a.c.modules {
+		a.equal("bytes of a module", int(m.bytes), int(m.sizeLocked()))
+		bytes += m.bytes
+		last = max(last, m.lastUse)
+	}
+	for _, m := range a.c.modules {
+		if m.users == 0 && m.state != compiling && m.lastUse != last {
+			idle++
+		}
+	}
+	a.equal("bytes of all modules", int(a.c.moduleBytes), int(bytes))
+	most := a.c.opts.ModuleCache
+	a.that(most == 0 || bytes <= most || idle == 0, "%d bytes of modules, %d of these idle, where %d are kept", bytes, idle, most)
 }
 
 func (a *audit) snapshots() {

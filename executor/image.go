@@ -200,6 +200,7 @@ func (c *core) evictImagesLocked(more int, stays *image) {
 		}
 		delete(owner.images, oldest.key)
 		c.releaseLocked(oldest.current)
+		c.measureLocked(owner)
 	}
 }
 
@@ -237,6 +238,7 @@ func (c *core) capture(m *module, img *image, cl *call) {
 			img.state, img.current, img.taken = compiled, c.adoptLocked(snap), time.Now()
 			img.reason, img.backoff = "", 0
 			c.stats.Captured++
+			c.measureLocked(m)
 			c.evictImagesLocked(0, img) // others have come meanwhile, and now it is known how large it is
 		} else if img.current == nil {
 			img.refuseLocked(err)
@@ -244,6 +246,7 @@ func (c *core) capture(m *module, img *image, cl *call) {
 		for img.waiting.len() > 0 {
 			c.enqueueLocked(img.waiting.pop(), false)
 		}
+		c.evictBytesLocked()
 	})
 	switch {
 	case closedAlready(c.quit):

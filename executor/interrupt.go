@@ -63,10 +63,17 @@ var (
 type moreLimits struct {
 	cpu                         time.Duration
 	stack, fuel, stdout, stderr int64
+
+	fileSize int64 // where there are directories
 }
 
-func moreLimitsOf(l Limits) moreLimits {
-	return moreLimits{cpu: l.CPU, stack: l.Stack, fuel: l.Fuel, stdout: l.Stdout, stderr: l.Stderr}
+func moreLimitsOf(t *target) moreLimits {
+	l := t.limits
+	m := moreLimits{cpu: l.CPU, stack: l.Stack, fuel: l.Fuel, stdout: l.Stdout, stderr: l.Stderr}
+	if t.world.dirs != "" {
+		m.fileSize = l.FileSize
+	}
+	return m
 }
 
 // canStop notes whether a call's code can be ended.

@@ -62,6 +62,10 @@ type Limits struct {
 	// HostCalls bounds how many host functions the call runs, its log lines not
 	// counted. The default is 1 000 000.
 	HostCalls int64
+	// FileSize bounds how large the call may make a file of the directories of
+	// [Grants.Dirs], in bytes. What would reach beyond it is not done and the guest gets EFBIG,
+	// which is its own to deal with: there is no *LimitError. The default is 1 GiB.
+	FileSize int64
 }
 
 // defaultLimits fill zero fields of Options.Limits.
@@ -77,6 +81,7 @@ var defaultLimits = Limits{
 
 	Decoded:   1 << 30,
 	HostCalls: 1_000_000,
+	FileSize:  1 << 30,
 }
 
 // mostLimits stand for negative fields. A Wall of 0 here means no timer.
@@ -91,6 +96,7 @@ var mostLimits = Limits{
 
 	Decoded:   1 << 50,
 	HostCalls: 1 << 62,
+	FileSize:  1 << 62,
 }
 
 // withDefaults returns l with every field resolved: positive, or for Wall, CPU and Fuel
@@ -110,6 +116,7 @@ func (l Limits) withDefaults(base Limits) Limits {
 
 		Decoded:   resolve(l.Decoded, base.Decoded, mostLimits.Decoded),
 		HostCalls: resolve(l.HostCalls, base.HostCalls, mostLimits.HostCalls),
+		FileSize:  resolve(l.FileSize, base.FileSize, mostLimits.FileSize),
 	}
 }
 
@@ -145,6 +152,7 @@ func (l Limits) check(ceiling Limits) error {
 		{"Log", l.Log, ceiling.Log},
 		{"Decoded", l.Decoded, ceiling.Decoded},
 		{"HostCalls", l.HostCalls, ceiling.HostCalls},
+		{"FileSize", l.FileSize, ceiling.FileSize},
 		{"Stack", l.Stack, ceiling.Stack},
 		{"Stdout", l.Stdout, ceiling.Stdout},
 		{"Stderr", l.Stderr, ceiling.Stderr},

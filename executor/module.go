@@ -37,6 +37,8 @@ type module struct {
 	calls   uint64                   // in all
 	lastUse uint64                   // for eviction
 	retired bool                     // a handle was pointed away from it
+	bytes   int64                    // what measureLocked has found
+	private int64                    // of these, fresh's
 	pace    map[string]time.Duration // how long each function's calls take, the last ones counting most
 	state   readiness                // of the compiled code
 	waiting callList                 // calls that need it
@@ -91,38 +93,12 @@ func (c *core) moduleLocked(source *serialize.Module, mode wasmbin.Mode) *module
 		c.evictLocked()
 		m = &module{source: source, mode: mode, pace: make(map[string]time.Duration)}
 		c.modules[key] = m
+		c.measureLocked(m)
 	}
 	c.lastUse++
 	m.lastUse = c.lastUse
+	c.evictBytesLocked()
 	return m
-}
-
-// evictLocked makes room for one more module by dropping the one that was not
-// used for longest, if none of its calls is under way.
-func (c *core) evictLocked() {
-	if len(c.modules) < maxModules {
-		return
-	}
-	var oldest *module
-	for _, m := range c.modules {
-		if m.users == 0 && m.state != compiling && (oldest == nil || m.lastUse < oldest.lastUse) {
-			oldest = m
-		}
-	}
-	if oldest != nil {
-		c.dropModuleLocked(oldest)
-	}
-}
-
-// dropModuleLocked forgets a module that nobody uses. Workers that have it let go of it when
-// they next load something.
-func (c *core) dropModuleLocked(m *module) {
-	c.releaseImagesLocked(m)
-	m.close()
-	delete(c.modules, moduleKey{m.source.Sum(), m.mode})
-	if c.hottest == m {
-		c.hottest = nil
-	}
 }
 
 // close frees the shared bytes; no worker is being given them.
@@ -139,17 +115,30 @@ func (m *module) close() {
 }
 
 // shared returns the module in the form that workers get it that share nothing.
-func (m *module) shared() (*program, error) {
+func (c *core) shared(m *module) (*program, error) {
+	p, made, err := m.share()
+	if made {
+		c.update(func() {
+			m.private = p.bytes.Size()
+			c.measureLocked(m)
+			c.evictBytesLocked()
+		})
+	}
+	return p, err
+}
+
+// share is shared; made tells whether it has made the program only now.
+func (m *module) share() (p *program, made bool, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.fresh == nil {
-		p, err := freshProgram(m.source, m.mode)
-		if err != nil {
-			return nil, err
-		}
-		m.fresh = p
+	if m.fresh != nil {
+		return m.fresh, false, nil
 	}
-	return m.fresh, nil
+	if p, err = freshProgram(m.source, m.mode); err != nil {
+		return nil, false, err
+	}
+	m.fresh = p
+	return p, true, nil
 }
 
 // prepareLocked reports whether a call can be queued for a worker. If not, the
@@ -192,9 +181,11 @@ func (c *core) prepare(m *module) {
 		} else if entry != nil {
 			c.stats.Compiled++
 		}
+		c.measureLocked(m)
 		for m.waiting.len() > 0 {
 			c.enqueueLocked(m.waiting.pop(), false)
 		}
+		c.evictBytesLocked()
 	})
 }
 

@@ -119,6 +119,15 @@ type Options struct {
 	// starts them in the background. Zero means none; it cannot be more than Workers.
 	MinWorkers int
 
+	// ModuleCache is how many bytes an executor keeps of its modules: as they were loaded, their
+	// code rewritten and compiled, what their memory starts as, and images. Modules that
+	// no call uses any more are dropped beyond it, those that were not used for longest
+	// first, and prepared anew when they are called again; compiled code comes from
+	// CacheDir then. The last module that was called stays, however large it is, and so do those that
+	// are in use. Zero means 2 GiB, negative no bound. Besides, no more than 256 modules
+	// are kept, and no more than 1 GiB of images.
+	ModuleCache int64
+
 	// Name appears in the names of worker processes ("sandpool-NAME-worker-1") and
 	// in log records. At most 32 bytes of A–Z a–z 0–9 _ - . may be used.
 	Name string

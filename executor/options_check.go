@@ -36,6 +36,7 @@ const (
 	defaultDepth      = 10          // loky's LOKY_MAX_DEPTH
 	defaultRetries    = 2
 	defaultResults    = 64 << 20
+	defaultModules    = 2 << 30
 	minGOMAXPROCS     = 2
 )
 
@@ -58,6 +59,7 @@ func (o Options) withDefaults() Options {
 	o.MaxDepth = orOff(o.MaxDepth, defaultDepth)
 	o.Retries = cmp.Or(o.Retries, defaultRetries)
 	o.ResultCache = orOff(o.ResultCache, defaultResults)
+	o.ModuleCache = orOff(o.ModuleCache, defaultModules)
 	o.GOMAXPROCS = cmp.Or(o.GOMAXPROCS, minGOMAXPROCS)
 	o.WorkerGID = cmp.Or(o.WorkerGID, o.WorkerUID)
 	if o.Logger == nil {

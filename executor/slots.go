@@ -84,7 +84,7 @@ func slotKeyOf(cl *call) (slotKey, *program, error) {
 	t := &cl.target
 	key := slotKey{
 		digest: t.module.Sum(), mode: t.mode, name: t.name, method: cl.start.method,
-		memory: t.limits.Memory, output: t.limits.Output, log: t.limits.Log, more: moreLimitsOf(t.limits), meter: t.meter, host: t.host, seed: t.seed,
+		memory: t.limits.Memory, output: t.limits.Output, log: t.limits.Log, more: moreLimitsOf(t), meter: t.meter, host: t.host, seed: t.seed,
 		named:     t.named,
 		hostCalls: t.limits.HostCalls,
 		world:     t.world,
@@ -98,7 +98,7 @@ func slotKeyOf(cl *call) (slotKey, *program, error) {
 	p := cl.module.program
 	if key.method == startmethod.Fresh {
 		var err error
-		if p, err = cl.module.shared(); err != nil {
+		if p, err = cl.core.shared(cl.module); err != nil {
 			return key, nil, answerError{loadError(err)}
 		}
 	}
@@ -210,7 +210,7 @@ func loadOf(t target, init initializer) wire.Load {
 		Host: t.hostNames(), Seed: t.seed, Init: init.name, InitInput: init.input, InitCodec: init.codec, Codecs: named.list(),
 		HostCalls: uint64(t.limits.HostCalls),
 		Args:      splitTexts(t.world.args), Env: splitTexts(t.world.env), Clock: t.world.clock(),
-		Dirs: t.world.dirs != "",
+		Dirs: t.world.dirs != "", FileSize: uint64(moreLimitsOf(&t).fileSize),
 	}
 }
 
@@ -226,7 +226,7 @@ func (w *worker) missing(cl *call, key slotKey, l *wire.Load) ([]*shm.Blob, erro
 	held := w.slots.any(func(k slotKey, _ *boundSlot) bool { return k.digest == key.digest && k.code == key.code })
 	if key.method == startmethod.Fresh {
 		if !held {
-			fresh, err := m.shared()
+			fresh, err := w.core.shared(m)
 			if err != nil {
 				return nil, err
 			}

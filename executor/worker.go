@@ -113,7 +113,7 @@ func (w *worker) run() {
 		Role: wire.RoleWorker,
 		Data: baseData + uint64(l.Memory) + uint64(l.Input) + uint64(l.Output),
 	}
-	helloDirs(&hello, w.dirs)
+	helloDirs(&hello, w.dirs, c.opts.Limits.FileSize)
 	cn, err := c.connect("worker-"+strconv.Itoa(w.number), hello)
 	if err != nil {
 		left = true

@@ -58,7 +58,7 @@ func (s *server) newFiles(sl *slot) *fileSession {
 	if !sl.Dirs {
 		return nil
 	}
-	f := &fileSession{&dirfs.Session{MaxOpen: maxOpenFiles, MaxSize: int64(s.fileSize)}, wazero.NewFSConfig()}
+	f := &fileSession{&dirfs.Session{MaxOpen: maxOpenFiles, MaxSize: int64(min(sl.FileSize, s.fileSize))}, wazero.NewFSConfig()}
 	for _, d := range s.dirs {
 		if c, ok := f.config.(sysfs.FSConfig); ok {
 			f.config = c.WithSysFSMount(f.FS(d.root, d.writable), d.guest)

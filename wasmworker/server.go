@@ -44,7 +44,7 @@ type server struct {
 	ring      *ring.Ring        // nil for pipes
 	audit     audit
 	dirs      []grantedDir // that guests may be given
-	fileSize  uint64       // bytes up to which they may write files there
+	fileSize  uint64       // bytes up to which any of them may write files there
 	dog       *watchdog    // shared with the same goroutine; nil in tests
 	heap      heapWatch
 

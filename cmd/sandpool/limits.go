@@ -13,17 +13,19 @@ type limits struct {
 	cpu            time.Duration
 	stack, fuel    int64
 	stdout, stderr size
+	fileSize       size
 	killOnly       bool
 }
 
 // add gives a command the flags and what their values are to begin with.
 func (l *limits) add(f *pflag.FlagSet) {
-	l.stack, l.stdout, l.stderr = 10_000, 1<<20, 1<<20
+	l.stack, l.stdout, l.stderr, l.fileSize = 10_000, 1<<20, 1<<20, 1<<30
 	f.DurationVar(&l.cpu, "cpu", 0, "processor `time` of a call, such as 300ms; 0 for no limit but --timeout")
 	f.Int64Var(&l.stack, "stack", l.stack, "most `functions` on a call's stack; 0 for what the engine allows")
 	f.Int64Var(&l.fuel, "fuel", 0, "most `units` that a call may execute, about one an instruction; 0 for no limit")
 	f.Var(&l.stdout, "stdout", "most that a call may print, such as 64KiB; 0 for no limit")
 	f.Var(&l.stderr, "stderr", "most that a call may print to its standard error; 0 for no limit")
+	f.Var(&l.fileSize, "file-size", "how large a call may make a file in a --dir that is writable; 0 for no limit")
 	f.BoolVar(&l.killOnly, "kill-only", false, "end calls by killing their worker, and run code as it is: a little faster; --cpu and --stack do not count")
 }
 
@@ -49,6 +51,7 @@ func (l *limits) set(o *executor.Options) {
 	o.Limits.CPU, o.Limits.Fuel = l.cpu, l.fuel
 	o.Limits.Stack = offIfZero(l.stack)
 	o.Limits.Stdout, o.Limits.Stderr = int64(offIfZero(l.stdout)), int64(offIfZero(l.stderr))
+	o.Limits.FileSize = int64(offIfZero(l.fileSize))
 }
 
 // offIfZero spells no limit as the executor does.

@@ -100,7 +100,7 @@ func TestOpen_real(t *testing.T) {
 	t.Parallel()
 	dir := os.Getenv("SANDPOOL_TEST_CGROUP")
 	if dir == "" {
-		t.Skip("SANDPOOL_TEST_CGROUP names no delegated directory of cgroup v2")
+		t.Skip("SANDPOOL_TEST_CGROUP names no delegated directory of cgroup v2 with the controllers memory, pids and cpu; there is none where they are bound to v1")
 	}
 	p, err := cgroup.Open(dir)
 	require.NoError(t, err)

@@ -23,7 +23,7 @@ type Hello struct {
 	Image  uint64 `cbor:"image,omitempty"` // bytes of an image that a template may write (RLIMIT_FSIZE)
 
 	Dirs     []Dir  `cbor:"dirs,omitempty"`     // directories that guests of this worker may be given
-	FileSize uint64 `cbor:"filesize,omitempty"` // bytes up to which they may write files there
+	FileSize uint64 `cbor:"filesize,omitempty"` // bytes up to which files may be written there (RLIMIT_FSIZE)
 
 	Ring bool `cbor:"ring,omitempty"` // the descriptor of shared memory came ahead
 
@@ -82,6 +82,7 @@ type Load struct {
 	Env       []string `cbor:"env,omitempty"`       // environment of the guest, each entry "KEY=value"
 	Clock     *Clock   `cbor:"clock,omitempty"`     // how the guest sees the time; nil for as it is
 	Dirs      bool     `cbor:"dirs,omitempty"`      // the guest gets the directories of HELLO
+	FileSize  uint64   `cbor:"filesize,omitempty"`  // bytes up to which one call may write files there
 	CPU       uint64   `cbor:"cpu,omitempty"`       // processor time of one call in nanoseconds; 0 for no limit of its own
 	Stack     uint64   `cbor:"stack,omitempty"`     // functions on the stack of instrumented code; 0 for no limit
 	Fuel      uint64   `cbor:"fuel,omitempty"`      // of one call, in code that counts; 0 for no limit
