@@ -71,7 +71,7 @@ func TestWorkerKilled_idle(t *testing.T) {
 
 func TestWall(t *testing.T) {
 	t.Parallel()
-	ex := newExecutor(t, executor.Options{Workers: 1})
+	ex := newExecutor(t, executor.Options{Interrupt: executor.KillOnly, Workers: 1})
 	spin := spinFunc(t)
 	spin.Limits.Wall = 50 * time.Millisecond
 	f := executor.Submit(t.Context(), ex, spin, nil)

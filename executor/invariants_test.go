@@ -70,9 +70,7 @@ func stressInvariants(t *testing.T, o executor.Options, seed uint64) {
 	if o.CacheDir == "" {
 		o.CacheDir = guesttest.CodeCache(t)
 	}
-	if raceEnabled {
-		o.WorkerPath = guesttest.Worker(t)
-	}
+	o.WorkerPath = guesttest.Worker(t)
 	ex, err = executor.New(&o)
 	require.NoError(t, err)
 	if o.Name == "images" {

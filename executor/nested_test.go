@@ -212,7 +212,20 @@ func TestNested_first(t *testing.T) {
 // TestNested_endsWithCaller cancels the call at the top.
 func TestNested_endsWithCaller(t *testing.T) {
 	t.Parallel()
-	n := newNest(t, executor.Options{Workers: 1})
+	for _, tc := range []struct {
+		interrupt executor.Interrupt
+		workers   int // that live on, at most
+	}{{executor.Flag, 3}, {executor.KillOnly, 0}} {
+		t.Run(tc.interrupt.String(), func(t *testing.T) {
+			t.Parallel()
+			endsWithCaller(t, executor.Options{Workers: 1, Interrupt: tc.interrupt}, tc.workers)
+		})
+	}
+}
+
+func endsWithCaller(t *testing.T, o executor.Options, workers int) {
+	t.Helper()
+	n := newNest(t, o)
 	nested := make(chan *executor.Future[[]byte], 10)
 	n.futures = func(f *executor.Future[[]byte], _ int) { nested <- f }
 	s := newStay()
@@ -226,7 +239,9 @@ func TestNested_endsWithCaller(t *testing.T) {
 		require.ErrorIs(t, err, context.Canceled)
 	}
 	require.ErrorIs(t, s.cause(t), context.Canceled)
-	require.Eventually(t, func() bool { return n.ex.Stats().Workers == 0 }, hang, time.Millisecond, "all three were killed")
+	eventually(t, n.ex, func(s executor.Stats) bool {
+		return s.Running == 0 && s.Parked == 0 && s.Workers <= workers
+	})
 }
 
 // TestNested_tenant has nested calls run for their caller's tenant.
@@ -297,7 +312,7 @@ func TestNested_otherExecutor(t *testing.T) {
 	require.Equal(t, 1, one.Stats().Parked)
 	require.Equal(t, executor.Running, f.Cancel())
 	require.ErrorIs(t, s.cause(t), context.Canceled, "it ends the call in the other executor")
-	require.Eventually(t, func() bool { return two.Stats().Workers == 0 }, hang, time.Millisecond)
+	eventually(t, two, func(s executor.Stats) bool { return s.Running == 0 && s.Parked == 0 })
 
 	f = executor.Submit(t.Context(), one, fn, []byte("stay in two"))
 	s.enter(t)

@@ -19,11 +19,7 @@ import (
 // reusableOptions are options that tests change copies of.
 func reusableOptions(t *testing.T) executor.Options {
 	t.Helper()
-	o := executor.Options{Workers: 1, CacheDir: guesttest.CodeCache(t)}
-	if raceEnabled {
-		o.WorkerPath = guesttest.Worker(t)
-	}
-	return o
+	return executor.Options{Workers: 1, CacheDir: guesttest.CodeCache(t), WorkerPath: guesttest.Worker(t)}
 }
 
 func newReusable(t *testing.T) *executor.Reusable {

@@ -98,9 +98,9 @@ func TestSandbox_privateUser(t *testing.T) {
 	}
 	program := guesttest.Worker(t)
 	if info, err := os.Stat(filepath.Dir(program)); err != nil || info.Mode()&1 == 0 {
-		program = "" // others cannot get at it
+		program = itself // others cannot get at it
 	}
-	if program == "" && raceEnabled {
+	if program == itself && raceEnabled {
 		t.Skip("the worker's program is where others cannot get at it")
 	}
 	ex, h := newHolder(t, executor.Options{WorkerUID: 54321, Workers: 1, WorkerPath: program})

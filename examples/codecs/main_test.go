@@ -13,6 +13,9 @@ import (
 // TestCodecs builds and runs the program as its comment shows it.
 func TestCodecs(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("the program that it builds has no race detector")
+	}
 	program := filepath.Join(t.TempDir(), "codecs.exe")
 	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".").CombinedOutput()
 	require.NoError(t, err, "%s", out)

@@ -14,6 +14,9 @@ import (
 // TestCommand builds and runs the program as its comment shows it.
 func TestCommand(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("the program that it builds has no race detector")
+	}
 	program, data := filepath.Join(t.TempDir(), "command.exe"), t.TempDir()
 	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".").CombinedOutput()
 	require.NoError(t, err, "%s", out)

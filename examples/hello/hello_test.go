@@ -16,6 +16,9 @@ import (
 // TestHello builds and runs the program as the README shows it.
 func TestHello(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("the program that it builds has no race detector")
+	}
 	dir := t.TempDir()
 	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(dir, "hello.exe"), ".").CombinedOutput()
 	require.NoError(t, err, "%s", out)

@@ -28,6 +28,9 @@ report: 6 words, 4 different
 // TestHostFunctions builds and runs the program as its comment shows it.
 func TestHostFunctions(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("the program that it builds has no race detector")
+	}
 	program := filepath.Join(t.TempDir(), "hostfunctions.exe")
 	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".").CombinedOutput()
 	require.NoError(t, err, "%s", out)

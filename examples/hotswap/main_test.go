@@ -13,6 +13,9 @@ import (
 // TestHotswap builds and runs the program as its comment shows it.
 func TestHotswap(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("the program that it builds has no race detector")
+	}
 	program := filepath.Join(t.TempDir(), "hotswap.exe")
 	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".").CombinedOutput()
 	require.NoError(t, err, "%s", out)

@@ -13,6 +13,9 @@ import (
 // TestSigned builds and runs the program as its comment shows it.
 func TestSigned(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("the program that it builds has no race detector")
+	}
 	program := filepath.Join(t.TempDir(), "signed.exe")
 	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".").CombinedOutput()
 	require.NoError(t, err, "%s", out)

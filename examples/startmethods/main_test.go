@@ -14,6 +14,9 @@ import (
 // TestStartMethods builds and runs the program as its comment shows it.
 func TestStartMethods(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("the program that it builds has no race detector")
+	}
 	program := filepath.Join(t.TempDir(), "startmethods.exe")
 	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".").CombinedOutput()
 	require.NoError(t, err, "%s", out)

@@ -37,12 +37,11 @@ func codec(t *testing.T) serialize.Codec {
 // The host and a guest speak it with each other.
 func TestGuest(t *testing.T) {
 	t.Parallel()
-	if raceEnabled {
-		t.Skip("the worker is this program: its compiler takes minutes under the race detector")
-	}
 	mod, err := serialize.LoadModule(guesttest.BuildDir(t, "testdata/guest"))
 	require.NoError(t, err)
-	ex, err := executor.New(&executor.Options{Workers: 1, Codec: msgpack.Name, CacheDir: guesttest.CodeCache(t)})
+	ex, err := executor.New(&executor.Options{
+		Workers: 1, Codec: msgpack.Name, CacheDir: guesttest.CodeCache(t), WorkerPath: guesttest.Worker(t),
+	})
 	require.NoError(t, err)
 	defer ex.Close()
 	later := executor.Func[event, event]{Module: mod, Name: "later"}

@@ -31,12 +31,11 @@ func sample(t *testing.T) *structpb.Struct {
 // The host and a guest speak it with each other.
 func TestGuest(t *testing.T) {
 	t.Parallel()
-	if raceEnabled {
-		t.Skip("the worker is this program: its compiler takes minutes under the race detector")
-	}
 	mod, err := serialize.LoadModule(guesttest.BuildDir(t, "testdata/guest"))
 	require.NoError(t, err)
-	ex, err := executor.New(&executor.Options{Workers: 1, Codec: protobuf.Name, CacheDir: guesttest.CodeCache(t)})
+	ex, err := executor.New(&executor.Options{
+		Workers: 1, Codec: protobuf.Name, CacheDir: guesttest.CodeCache(t), WorkerPath: guesttest.Worker(t),
+	})
 	require.NoError(t, err)
 	defer ex.Close()
 	upper := executor.Func[*wrapperspb.StringValue, *wrapperspb.StringValue]{Module: mod, Name: "upper"}

@@ -134,9 +134,8 @@ func newStorm(t *testing.T) *storm {
 		return executor.Submit(ctx, s.ex, s.echo, in).Wait(ctx)
 	}))
 	require.NoError(t, err)
-	base := executor.Options{CacheDir: guesttest.CodeCache(t), Host: host, Workers: 2, Limits: executor.Limits{Wall: hang}}
-	if raceEnabled {
-		base.WorkerPath = guesttest.Worker(t)
+	base := executor.Options{
+		CacheDir: guesttest.CodeCache(t), WorkerPath: guesttest.Worker(t), Host: host, Workers: 2, Limits: executor.Limits{Wall: hang},
 	}
 	for _, change := range []func(o *executor.Options){
 		func(*executor.Options) {},

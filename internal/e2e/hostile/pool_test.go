@@ -46,10 +46,7 @@ func newPool(t *testing.T, method startmethod.Method) *pool {
 	p := new(pool)
 	o := executor.Options{
 		Workers: 2, StartMethod: method, Limits: limits, CacheDir: executor.NoCacheDir,
-		GuestLog: slog.New(&p.logs), Host: hostModule(t),
-	}
-	if raceEnabled {
-		o.WorkerPath = guesttest.Worker(t)
+		GuestLog: slog.New(&p.logs), Host: hostModule(t), WorkerPath: guesttest.Worker(t),
 	}
 	ex, err := executor.New(&o)
 	require.NoError(t, err)

@@ -54,12 +54,9 @@ func newExecutor(t *testing.T, o executor.Options) *executor.Executor {
 	t.Helper()
 	o.Workers = 1
 	o.CallsPerWorker, o.WorkerAge, o.WorkerGrowth, o.IdleTimeout = -1, -1, -1, -1
-	o.CacheDir = guesttest.CodeCache(t)
+	o.CacheDir, o.WorkerPath = guesttest.CodeCache(t), guesttest.Worker(t)
 	o.Env = append(o.Env, wasmworker.AuditVariable+"=100")
 	o.Limits = executor.Limits{Wall: hang, Memory: memoryLimit, Output: outputLimit}
-	if raceEnabled {
-		o.WorkerPath = guesttest.Worker(t)
-	}
 	ex, err := executor.New(&o)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, ex.Close()) })

@@ -38,7 +38,7 @@ func options(t *testing.T, o executor.Options) executor.Options {
 	if o.Workers == 0 {
 		o.Workers = 2
 	}
-	if o.WorkerPath == "" && raceEnabled {
+	if o.WorkerPath == "" {
 		o.WorkerPath = guesttest.Worker(t)
 	}
 	if o.Limits.Wall == 0 {

@@ -65,11 +65,8 @@ func (h *host) command(t *testing.T, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(t.Context(), exe, args...)
 	for name, other := range hosts {
 		if other == h {
-			cmd.Env = append(os.Environ(), hostEnv+"="+name, hostCache+"="+guesttest.CodeCache(t))
+			cmd.Env = append(os.Environ(), hostEnv+"="+name, hostCache+"="+guesttest.CodeCache(t), hostWorker+"="+guesttest.Worker(t))
 		}
-	}
-	if raceEnabled {
-		cmd.Env = append(cmd.Env, hostWorker+"="+guesttest.Worker(t))
 	}
 	return cmd
 }
