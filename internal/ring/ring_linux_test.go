@@ -255,3 +255,32 @@ func TestCrowd(t *testing.T) {
 	require.False(t, c.idle())
 	require.False(t, c.enter())
 }
+
+// FuzzRing has a worker write whatever it likes to the positions: the host reads and writes
+// within its memory, and gives up or goes on.
+func FuzzRing(f *testing.F) {
+	f.Add(uint64(0), uint64(0), uint16(1), []byte("text"))
+	f.Add(uint64(streamSize), uint64(1), uint16(streamSize-1), []byte{})
+	f.Add(uint64(1<<63), ^uint64(0), uint16(9), make([]byte, 100))
+	f.Fuzz(func(t *testing.T, head, tail uint64, most uint16, written []byte) {
+		host, err := New(1)
+		require.NoError(t, err)
+		defer func() { require.NoError(t, host.Close()) }()
+		host.Hangup() // no wait is to be long
+		for range 3 {
+			host.in.head.Store(head)
+			before := host.in.own
+			n, err := host.Read(make([]byte, int(most)+1))
+			require.LessOrEqual(t, n, int(most)+1)
+			require.Equal(t, before+uint64(n), host.in.own)
+			if head-before > streamSize {
+				require.Equal(t, ErrCorrupt, err)
+			}
+			require.LessOrEqual(t, host.Buffered(), streamSize)
+			host.out.tail.Store(tail)
+			n, err = host.Write(written)
+			require.LessOrEqual(t, n, len(written))
+			require.True(t, err != nil || n == len(written))
+		}
+	})
+}
