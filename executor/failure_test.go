@@ -101,29 +101,33 @@ func TestWall_sleep(t *testing.T) {
 
 func TestContext_running(t *testing.T) {
 	t.Parallel()
-	ex := newExecutor(t, executor.Options{Interrupt: executor.KillOnly, Workers: 1})
+	ex, hold := newHolder(t, executor.Options{Interrupt: executor.KillOnly, Workers: 1})
 	reason := errors.New("nobody wants it any more")
-	for name, tc := range map[string]struct {
-		ctx  func() (context.Context, func())
-		want error
-	}{
-		"cancel": {func() (context.Context, func()) {
-			ctx, cancel := context.WithCancelCause(t.Context())
-			return ctx, func() { cancel(reason) }
-		}, reason},
-		"deadline": {func() (context.Context, func()) {
-			ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, reason)
-			t.Cleanup(cancel)
-			return ctx, func() {}
-		}, reason},
-	} {
-		ctx, end := tc.ctx()
-		f := executor.Submit(ctx, ex, spinFunc(t), nil)
-		pid := running(t, f)
-		end()
+	// end waits for the end of a call that is in its guest.
+	end := func(f *executor.Future[[]byte]) {
+		pid := f.Usage().PID
 		_, err := wait(t, f)
-		require.ErrorIs(t, err, tc.want, name)
+		require.ErrorIs(t, err, reason)
 		processGone(t, pid)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	f := executor.Submit(ctx, ex, hold.fn, nil)
+	hold.begun(t)
+	cancel(reason)
+	end(f)
+
+	for timeout := 250 * time.Millisecond; ; timeout *= 2 {
+		ctx, cancel := context.WithTimeoutCause(t.Context(), timeout, reason)
+		t.Cleanup(cancel)
+		f := executor.Submit(ctx, ex, hold.fn, nil)
+		select {
+		case <-hold.lines:
+		case <-f.Done():
+			require.Less(t, timeout, hang, "no call begins before its deadline")
+			continue
+		}
+		end(f)
+		break
 	}
 	_, err := call(t, ex, echoFunc(t), nil)
 	require.NoError(t, err)

@@ -102,11 +102,15 @@ func stressInvariants(t *testing.T, o executor.Options, seed uint64) {
 			}
 		}
 	})
+	rounds := 12
+	if testing.Short() {
+		rounds = 6
+	}
 	var clients sync.WaitGroup
 	for client := range uint64(4) {
 		clients.Go(func() {
 			r := rand.New(rand.NewPCG(seed, 10+client))
-			for range 12 {
+			for range rounds {
 				var fs []*executor.Future[[]byte]
 				for range r.IntN(80) {
 					fn := echo

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 
+	"github.com/sandpool/sandpool/internal/rewrite"
 	"github.com/sandpool/sandpool/internal/shm"
 	"github.com/sandpool/sandpool/internal/wasmbin"
 	"github.com/sandpool/sandpool/internal/wire"
@@ -23,61 +24,38 @@ type program struct {
 	killOnly string // why it cannot, though it should
 }
 
-// How modules are rewritten. Variables for the tests, which keep the results: under the
-// race detector it takes seconds.
-var (
-	prepare    = wasmbin.Prepare
-	instrument = wasmbin.Instrument
-)
-
-// newProgram rewrites a module.
-func newProgram(source *serialize.Module, mode wasmbin.Mode) (p *program, err error) {
-	data := source.Bytes()
-	prepared, err := prepare(data)
-	unfit, ok := errors.AsType[*wasmbin.UnfitError](err)
-	switch {
-	case ok:
-		p = &program{unfit: unfit.Reason}
-	case err != nil:
-		return nil, err // serialize has scanned it before, so there is none
-	default:
-		data = prepared.Bytes
-		p = &program{layout: layoutOf(prepared)}
-		if p.base, err = baseOf(prepared); err != nil {
-			return nil, err
-		}
-	}
-	if err := p.instrument(source, data, mode); err != nil {
-		p.close()
-		return nil, err
-	}
-	return p, nil
+// newProgram rewrites a module, or gets what was made of it before.
+func newProgram(source *serialize.Module, mode wasmbin.Mode) (*program, error) {
+	return makeProgram(source, mode, true)
 }
 
 // freshProgram is a module as workers get it that compile it for each call.
 func freshProgram(source *serialize.Module, mode wasmbin.Mode) (*program, error) {
-	p := new(program)
-	return p, p.instrument(source, source.Bytes(), mode)
+	return makeProgram(source, mode, false)
 }
 
-// instrument makes the bytes of the program. Code that cannot be ended runs as it is, but
+// makeProgram shares a form of the module. Code that cannot be ended runs as it is, but
 // for one that is to count.
-func (p *program) instrument(source *serialize.Module, data []byte, mode wasmbin.Mode) error {
-	wasm, err := instrument(data, mode)
+func makeProgram(source *serialize.Module, mode wasmbin.Mode, restorable bool) (p *program, err error) {
+	form, err := rewrite.Of(source.Sum(), source.Bytes).Form(mode, restorable)
 	if unfit, ok := errors.AsType[*wasmbin.UnfitError](err); ok {
-		if mode == wasmbin.Fuel {
-			return &serialize.ModuleError{Kind: serialize.Limit, Module: source.Name(), Reason: "its code cannot count fuel: " + unfit.Reason}
-		}
-		p.killOnly = unfit.Reason
-		wasm, err = instrument(data, wasmbin.Plain)
+		return nil, &serialize.ModuleError{Kind: serialize.Limit, Module: source.Name(), Reason: "its code cannot count fuel: " + unfit.Reason}
 	}
 	if err != nil {
-		return err
+		return nil, err // serialize has scanned it before, so there is none
 	}
-	p.stops = mode != wasmbin.Plain && p.killOnly == ""
-	p.sum = sha256.Sum256(wasm)
-	p.bytes, err = shm.NewBlob("sandpool-module", wasm)
-	return err
+	p = &program{sum: form.Sum, unfit: form.Unfit, killOnly: form.KillOnly, stops: mode != wasmbin.Plain && form.KillOnly == ""}
+	if form.Prepared != nil {
+		p.layout = layoutOf(form.Prepared)
+		if p.base, err = baseOf(form.Prepared); err != nil {
+			return nil, err
+		}
+	}
+	if p.bytes, err = shm.NewBlob("sandpool-module", form.Bytes); err != nil {
+		p.close()
+		return nil, err
+	}
+	return p, nil
 }
 
 // loadError is the error of a module that could not be rewritten.

@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"slices"
 
+	"github.com/sandpool/sandpool/internal/rewrite"
 	"github.com/sandpool/sandpool/internal/wasmbin"
 )
 
@@ -21,11 +22,14 @@ const MaxModuleSize = 1 << 30
 // A Module is the bytes of a WebAssembly module and what a bounded scan learned
 // of them; it never changes. Two Modules with the same bytes are the same module
 // to an executor. Loading a file again after it changed gives another Module;
-// the first keeps its bytes. A Module is safe for concurrent use.
+// the first keeps its bytes, and from its first call on also the form in which
+// workers get it, about its size once more: the next executor need not make that
+// again. A Module is safe for concurrent use.
 type Module struct {
 	name   string
 	digest [sha256.Size]byte
 	data   []byte
+	forms  *rewrite.Forms // what executors make of the module; holds data
 	info   *wasmbin.Module
 	unfit  error             // what Check reports
 	signer ed25519.PublicKey // whose signature was verified; nil if none was
@@ -79,7 +83,8 @@ func newModule(name string, data []byte, digest [sha256.Size]byte) (*Module, err
 	if err != nil {
 		return nil, scanError(name, err)
 	}
-	m := &Module{name: name, digest: digest, data: data, info: info}
+	forms := rewrite.Of(digest, func() []byte { return data })
+	m := &Module{name: name, digest: digest, data: forms.Module(), forms: forms, info: info}
 	m.unfit, m.other = checkGuest(name, info), checkCommand(name, info)
 	return m, nil
 }

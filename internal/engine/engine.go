@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/cpu"
 
@@ -62,16 +63,55 @@ func Identity(path string) string {
 	if path == "" {
 		path, _ = os.Executable() // an error leaves a path that cannot be opened
 	}
-	f, err := os.Open(path)
+	digest, err := digestOf(path)
 	if err != nil {
 		return unknown + rand.Text() // shared with nobody
 	}
+	return "program " + digest
+}
+
+// settled is how old a file must be for its size and time to tell whether it has changed
+// since: a system's clock for files ticks slowly.
+const settled = 2 * time.Second
+
+// digested is the file that digestOf has read last: an executor's worker is mostly the
+// same as that of the one before.
+var digested struct {
+	mu     sync.Mutex // guards the fields below
+	info   os.FileInfo
+	digest string
+}
+
+// digestOf returns the SHA-256 of a file in hexadecimal digits, reading it again if it may
+// have changed.
+func digestOf(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
 	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return "", err
+	}
+	digested.mu.Lock()
+	last, digest := digested.info, digested.digest
+	digested.mu.Unlock()
+	if last != nil && os.SameFile(last, info) && last.Size() == info.Size() && last.ModTime().Equal(info.ModTime()) {
+		return digest, nil
+	}
+	recent := time.Since(info.ModTime()) < settled
 	h := sha256.New()
 	if _, err := io.Copy(h, f); err != nil {
-		return unknown + rand.Text()
+		return "", err
 	}
-	return "program " + hex.EncodeToString(h.Sum(nil))
+	digest = hex.EncodeToString(h.Sum(nil))
+	if !recent {
+		digested.mu.Lock()
+		digested.info, digested.digest = info, digest
+		digested.mu.Unlock()
+	}
+	return digest, nil
 }
 
 // Target identifies what compiled code runs on: system, architecture and every

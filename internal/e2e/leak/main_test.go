@@ -79,7 +79,8 @@ func share(n int) int {
 }
 
 // slow skips what compiles a Go guest at every call, which takes seconds each. The
-// matrix itself does it in any case.
+// matrix itself does it in any case but under the race detector: the host, which is all
+// that has it, does the same for other guests.
 func slow(t *testing.T, method startmethod.Method, guest string) {
 	t.Helper()
 	if method == startmethod.Fresh && guest == "go" && !*full {

@@ -40,6 +40,9 @@ func TestMatrix(t *testing.T) {
 		for name, state := range states {
 			t.Run(string(method)+"/"+name, func(t *testing.T) {
 				t.Parallel()
+				if testing.Short() {
+					slow(t, method, name)
+				}
 				c := newCell(t, method, state(t), executor.Options{})
 				c.run(t, rounds(method))
 				require.Equal(t, method, c.used)

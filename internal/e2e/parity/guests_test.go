@@ -25,10 +25,19 @@ type future = executor.Future[[]byte]
 // compile where the start method is Fresh.
 func fixture(t *testing.T) *serialize.Module {
 	t.Helper()
-	m, err := serialize.LoadModule(guesttest.Build(t, "fixture"))
+	path := guesttest.Build(t, "fixture")
+	if m, ok := loaded.Load(path); ok {
+		return m.(*serialize.Module)
+	}
+	m, err := serialize.LoadModule(path)
 	require.NoError(t, err)
+	loaded.Store(path, m)
 	return m
 }
+
+// loaded has the fixture for all tests, with what executors make of it: under the race
+// detector that takes seconds.
+var loaded sync.Map
 
 func tiny(t *testing.T, name string, wasm []byte) *serialize.Module {
 	t.Helper()
