@@ -88,21 +88,26 @@ func (r rig) runner(j measure.Job) (func(context.Context, measure.Box) (measure.
 		}, nil
 	case measure.Submit:
 		return func(ctx context.Context, b measure.Box) (measure.Samples, error) {
-			return measure.Parallel(ctx, b, j.Workers*max(1, r.flight), checked(r.echo, j.Workers, input, input))
+			return measure.Parallel(ctx, b, j.Workers*max(1, r.flight), measure.Checked(r.echo, j.Workers, input, input))
 		}, nil
 	case measure.Compute:
-		want, err := answer(j.Task)
+		want, err := j.Task.Answer()
 		return func(ctx context.Context, b measure.Box) (measure.Samples, error) {
 			return measure.EchoLoop(ctx, b, j.Task.Input(), want, r.first(r.work))
 		}, err
 	case measure.Stall, measure.StallGC:
-		return pauseRunner(j, r.first(r.work))
+		return func(ctx context.Context, _ measure.Box) (measure.Samples, error) {
+			return measure.Working(ctx, j, r.first(r.work))
+		}, nil
 	case measure.Overshoot:
+		load := measure.Saturate(measure.Checked(r.echo, j.Workers, input, input), j.Workers*max(1, r.flight))
 		return func(ctx context.Context, b measure.Box) (measure.Samples, error) {
-			return measure.Pauses(ctx, b, j.Kind, saturate(checked(r.echo, j.Workers, input, input), j.Workers*max(1, r.flight)))
+			return measure.Pauses(ctx, b, j.Kind, load)
 		}, nil
 	case measure.SpeedUp:
-		return speedUp(j, r.work)
+		return func(ctx context.Context, b measure.Box) (measure.Samples, error) {
+			return measure.SpeedUpBy(ctx, b, j, r.work)
+		}, nil
 	default:
 		return nil, &measure.AbsentError{Why: "not made for this row"}
 	}

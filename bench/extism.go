@@ -124,7 +124,7 @@ func (k *extismWorker) call(ctx context.Context, name string, input []byte) ([]b
 }
 
 func (e *extismSDK) rig(ctx context.Context, j measure.Job, w extismWay) (measure.Cell, error) {
-	workers, err := openEach(j.Workers, func() (*extismWorker, error) { return e.start(ctx, w, callTimeout) })
+	workers, err := openEach(j.Workers, func() (*extismWorker, error) { return e.start(ctx, w, measure.CallTimeout) })
 	if err != nil {
 		return nil, err
 	}

@@ -142,7 +142,7 @@ func (g *goPlugin) recover(j measure.Job) (measure.Cell, error) {
 func doomedPlugin(ctx context.Context, p *plug.Plugin, j measure.Job) (time.Time, error) {
 	limit := j.Limit
 	if j.Kind == measure.Crash {
-		limit = callTimeout
+		limit = measure.CallTimeout
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -195,12 +195,12 @@ func (g *goPlugin) scale(j measure.Job) measure.Cell {
 			}
 			if j.Kind == measure.Modules {
 				for i := range plugins {
-					if err := checked(echo, workers, input, input)(ctx, i); err != nil {
+					if err := measure.Checked(echo, workers, input, input)(ctx, i); err != nil {
 						_ = closeEach(plugins) // the first error is the one
 						return 0, err
 					}
 				}
-			} else if err := measure.Batch(ctx, workers*flight, calls, checked(echo, workers, input, input)); err != nil {
+			} else if err := measure.Batch(ctx, workers*flight, calls, measure.Checked(echo, workers, input, input)); err != nil {
 				_ = closeEach(plugins) // the first error is the one
 				return 0, err
 			}

@@ -26,7 +26,7 @@ func (s *sandpool) idle(ctx context.Context, j measure.Job, w way) (measure.Cell
 
 // workers makes calls until every worker has answered one, and returns their processes.
 func (p *pool) workers(ctx context.Context, input []byte, n int) (pids []int, err error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, measure.CallTimeout)
 	defer cancel()
 	seen := make(map[int]bool)
 	for len(pids) < n {

@@ -115,7 +115,7 @@ func (s *sandpool) overshoot(ctx context.Context, j measure.Job, w way) (measure
 
 // speedUp maps the same tasks with one worker and with two, in two executors.
 func (s *sandpool) speedUp(ctx context.Context, j measure.Job, w way) (measure.Cell, error) {
-	want, err := answer(j.Task)
+	want, err := j.Task.Answer()
 	if err != nil {
 		return nil, err
 	}
@@ -136,9 +136,9 @@ func (s *sandpool) speedUp(ctx context.Context, j measure.Job, w way) (measure.C
 	}
 	input := j.Task.Input()
 	run := func(ctx context.Context, b measure.Box) (measure.Samples, error) {
-		return speedUpOf(ctx, b, func(ctx context.Context, workers, calls int) error {
+		return measure.SpeedUpOf(ctx, b, func(ctx context.Context, workers, calls int) error {
 			p := pools[workers-1]
-			all := repeat(measure.Box{Time: callTimeout, Calls: calls}, input)
+			all := repeat(measure.Box{Time: measure.CallTimeout, Calls: calls}, input)
 			for output, err := range executor.Map(ctx, p.ex, p.function("work"), all) {
 				if err == nil {
 					err = measure.Check(output, want)

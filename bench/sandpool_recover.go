@@ -23,7 +23,7 @@ func (s *sandpool) recover(ctx context.Context, j measure.Job, w way) (measure.C
 	}
 	input, echo := measure.Payload(j.Size), p.call("echo")
 	step := func(ctx context.Context) (float64, error) {
-		ctx, cancel := context.WithTimeout(ctx, callTimeout)
+		ctx, cancel := context.WithTimeout(ctx, measure.CallTimeout)
 		defer cancel()
 		if _, err := echo(ctx, 0, input); err != nil { // the worker is warm
 			return 0, err

@@ -131,7 +131,7 @@ func (k *wazeroWorker) Close() error { return k.raw.Close(context.Background()) 
 func (k *wazeroWorker) call(ctx context.Context, function uint32, input []byte) (output []byte, err error) {
 	if k.w.ended {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, callTimeout)
+		ctx, cancel = context.WithTimeout(ctx, measure.CallTimeout)
 		defer cancel()
 	}
 	if !k.w.fresh {
