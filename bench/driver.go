@@ -73,7 +73,7 @@ func (d *driver) sides(j measure.Job) ([]side, string) {
 // How long a driver is waited for, besides the time of a box.
 const (
 	helloTimeout = 20 * time.Second
-	openTimeout  = time.Minute
+	openTimeout  = 3 * time.Minute // compilers are slow on a busy machine
 	runTimeout   = 2 * time.Minute
 )
 
@@ -82,7 +82,7 @@ func (d *driver) open(ctx context.Context, j measure.Job, way string) (measure.C
 	if err != nil {
 		return nil, err
 	}
-	r := measure.Request{Op: "open", Side: way, Job: &j, Wasm: d.l.guestC, Other: d.l.guestGo}
+	r := measure.Request{Op: "open", Side: way, Job: &j, Wasm: d.l.guestC, Other: d.l.guestGo, Cache: d.l.dir("cache", "driver")}
 	if _, err := p.ask(ctx, r, openTimeout); err != nil {
 		_ = p.Close() // the first error is the one
 		return nil, err

@@ -29,7 +29,10 @@ func newLab(ctx context.Context, src, out string) (*lab, error) {
 		return nil, err
 	}
 	l := &lab{src: src, out: out}
-	for _, dir := range []string{"bin", "guest", "cache/" + sandpoolName, "cache/cold-sandpool", "cache/cold-wazero", "cache/cold-extism", "cache/cold-wasmtime"} {
+	for _, dir := range []string{
+		"bin", "guest", "cache/" + sandpoolName, "cache/driver",
+		"cache/cold-sandpool", "cache/cold-wazero", "cache/cold-extism", "cache/cold-wasmtime",
+	} {
 		if _, err := dirOf(out, dir); err != nil {
 			return nil, err
 		}

@@ -41,7 +41,7 @@ func open(_ context.Context, r measure.Request) (measure.Cell, error) {
 		path = r.Other
 	}
 	for range max(1, c.job.Workers) {
-		p, err := newProgram(path, "", r.Side == "epoch")
+		p, err := newProgram(path, r.Cache, r.Side == "epoch")
 		if err != nil {
 			return nil, err
 		}

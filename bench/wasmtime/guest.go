@@ -32,7 +32,7 @@ func newProgram(path, cache string, epochs bool) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.module, err = compile(p.engine, wasm, cache); err != nil {
+	if p.module, err = p.compile(wasm, cache); err != nil {
 		return nil, err
 	}
 	p.linker = wasmtime.NewLinker(p.engine)
@@ -42,16 +42,16 @@ func newProgram(path, cache string, epochs bool) (*program, error) {
 	return p, p.define()
 }
 
-func compile(engine *wasmtime.Engine, wasm []byte, cache string) (*wasmtime.Module, error) {
+func (p *program) compile(wasm []byte, cache string) (*wasmtime.Module, error) {
 	if cache == "" {
-		return wasmtime.NewModule(engine, wasm)
+		return wasmtime.NewModule(p.engine, wasm)
 	}
-	sum := sha256.Sum256(wasm)
+	sum := sha256.Sum256(fmt.Appendf(wasm[:len(wasm):len(wasm)], " epochs: %v", p.epochs))
 	file := filepath.Join(cache, hex.EncodeToString(sum[:8])+".cwasm")
-	if m, err := wasmtime.NewModuleDeserializeFile(engine, file); err == nil {
+	if m, err := wasmtime.NewModuleDeserializeFile(p.engine, file); err == nil {
 		return m, nil
 	}
-	m, err := wasmtime.NewModule(engine, wasm)
+	m, err := wasmtime.NewModule(p.engine, wasm)
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ type Request struct {
 	Box   *Box   `json:",omitempty"`
 	Wasm  string `json:",omitempty"` // of open: the guest's path, for drivers that run it
 	Other string `json:",omitempty"` // of open: the path of the guest in Go
+	Cache string `json:",omitempty"` // of open: a directory for compiled code
 }
 
 // A Reply is one line from a driver.
