@@ -48,7 +48,10 @@ func (f *flags) profile(ctx context.Context, out io.Writer, name string) error {
 		return err
 	}
 	defer os.Remove(pipe)
-	s.profile = &executor.Options{Sandbox: executor.NoSandbox, Env: []string{workerprofile.Variable + "=" + pipe}}
+	s.profile = &executor.Options{
+		Sandbox: executor.NoSandbox, Env: []string{workerprofile.Variable + "=" + pipe},
+		CallsPerWorker: -1, // or it would be replaced before its profile is done
+	}
 	worker, err := profiles(ctx, filepath.Join(dir, "host.pb.gz"), pipe, func(ctx context.Context) error {
 		return once(ctx, s, j, measure.Box{Time: workerprofile.Time + 2*time.Second, Calls: 1 << 40})
 	})

@@ -109,7 +109,7 @@ func (s *sandpool) open(ctx context.Context, j measure.Job, w way, workers int) 
 	opts.Workers, opts.StartMethod = workers, w.method
 	opts.CacheDir, opts.WorkerPath = s.l.dir("cache", sandpoolName), s.l.helper("sandpool")
 	if s.profile != nil {
-		opts.Sandbox, opts.Env = s.profile.Sandbox, s.profile.Env
+		opts.Sandbox, opts.Env, opts.CallsPerWorker = s.profile.Sandbox, s.profile.Env, s.profile.CallsPerWorker
 	}
 	if j.Size > 100<<20 { // beyond what a call may have by default
 		opts.Limits = executor.Limits{Memory: int64(j.Size)*2 + 64<<20, Output: int64(j.Size)}
