@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"image/color"
 	"math"
@@ -37,7 +38,7 @@ func (r *results) charts(dir string, which map[string]bool) error {
 }
 
 // chart draws a line for each cell on a logarithmic axis, from the median, a dot, to
-// what one in a hundred exceeds, or the least rate. The best stands above.
+// what one in a hundred exceeds, the least rate, or the worst pause. The best stands above.
 func (row *rowResult) chart(path string) error {
 	var cells []*cell
 	for _, c := range row.Cells {
@@ -49,10 +50,11 @@ func (row *rowResult) chart(path string) error {
 		return nil
 	}
 	slices.SortStableFunc(cells, func(a, b *cell) int { // the axis goes up
-		if worse(row.Unit, a.Median, b.Median) > 1 {
-			return -1
+		c := cmp.Compare(row.key(b), row.key(a))
+		if row.Unit.higherIsBetter() {
+			return -c
 		}
-		return 1
+		return c
 	})
 	p := plot.New()
 	p.Title.Text = row.Title
@@ -75,6 +77,8 @@ func (row *rowResult) addCell(p *plot.Plot, y float64, c *cell) error {
 	far := c.P99
 	if row.Unit.higherIsBetter() {
 		far = c.Min
+	} else if row.Worst {
+		far = c.Max
 	}
 	far = max(far, c.Median/1000) // an axis of logarithms has no 0
 	line, err := plotter.NewLine(plotter.XYs{{X: c.Median, Y: y}, {X: far, Y: y}})

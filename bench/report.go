@@ -13,17 +13,21 @@ import (
 	"github.com/sandpool/sandpool/internal/benchtest"
 )
 
-// columns are the head of a row's table. The last two are processor time a call.
-func columns(u unit) []string {
-	worst := "p99"
-	if u.higherIsBetter() {
+// columns are the head of a row's table. CPU is for each call.
+func (row *rowResult) columns() []string {
+	worst, other := "p99", "best"
+	if row.Unit.higherIsBetter() {
 		worst = "least"
 	}
-	return []string{"", "median", worst, "best", "of Sandpool", "of the floor", "CPU host", "workers", "samples"}
+	if row.Worst {
+		other = "worst"
+	}
+	return []string{"", "median", worst, other, "of Sandpool", "of the floor", "CPU host", "workers", "samples"}
 }
 
 // fields are a cell in these columns.
-func fields(u unit, c *cell) []string {
+func (row *rowResult) fields(c *cell) []string {
+	u := row.Unit
 	if c.Error != "" {
 		return []string{c.label(), "failed: " + c.Error}
 	}
@@ -31,11 +35,15 @@ func fields(u unit, c *cell) []string {
 	if u.higherIsBetter() {
 		worst = c.Min
 	}
+	other := c.best(u)
+	if row.Worst {
+		other = c.Max
+	}
 	host, workers := "", ""
 	if c.CPU && c.Calls > 0 {
 		host, workers = benchtest.Time(time.Duration(c.Host)), benchtest.Time(time.Duration(c.Workers))
 	}
-	return []string{c.label(), u.text(c.Median), u.text(worst), u.text(c.best(u)), ratio(c.Ratio), ratio(c.Floor), host, workers, fmt.Sprint(c.Samples)}
+	return []string{c.label(), u.text(c.Median), u.text(worst), u.text(other), ratio(c.Ratio), ratio(c.Floor), host, workers, fmt.Sprint(c.Samples)}
 }
 
 func ratio(x float64) string {
@@ -49,9 +57,9 @@ func ratio(x float64) string {
 func printRow(w io.Writer, r *rowResult) {
 	fmt.Fprintf(w, "%s: %s\n", r.Name, r.Title)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "  "+strings.Join(columns(r.Unit), "\t"))
+	fmt.Fprintln(t, "  "+strings.Join(r.columns(), "\t"))
 	for _, c := range r.Cells {
-		fmt.Fprintln(t, "  "+strings.Join(fields(r.Unit, c), "\t"))
+		fmt.Fprintln(t, "  "+strings.Join(r.fields(c), "\t"))
 	}
 	_ = t.Flush() // nothing is to be done about a terminal
 }
@@ -92,9 +100,9 @@ func (r *results) markdownTargets(w io.Writer) {
 
 func (row *rowResult) markdown(w io.Writer) {
 	fmt.Fprintf(w, "\n### %s\n\n%s.\n\n", row.Name, row.Title)
-	table := [][]string{columns(row.Unit)}
+	table := [][]string{row.columns()}
 	for _, c := range row.Cells {
-		table = append(table, fields(row.Unit, c))
+		table = append(table, row.fields(c))
 	}
 	writeTable(w, table)
 	if len(row.Absent) == 0 {

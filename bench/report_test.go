@@ -83,7 +83,7 @@ func TestResults_markdown(t *testing.T) {
 	require.NotContains(t, text, "latency-64.svg")
 	for line := range strings.Lines(text) {
 		if strings.HasPrefix(line, "| pipe ") {
-			require.Equal(t, len(columns(unitTime))+1, strings.Count(line, "|"))
+			require.Equal(t, len(sampleResults().Rows[0].columns())+1, strings.Count(line, "|"))
 		}
 	}
 }

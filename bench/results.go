@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/sandpool/sandpool/internal/benchtest"
@@ -39,6 +40,7 @@ type rowResult struct {
 	Name   string   `json:"name"`
 	Title  string   `json:"title"`
 	Unit   unit     `json:"unit"`
+	Worst  bool     `json:"worst,omitempty"` // it is the worst sample that counts, and not the median
 	Cells  []*cell  `json:"cells"`
 	Absent []notice `json:"absent"` // who takes no part, and why
 }
@@ -49,13 +51,14 @@ type cell struct {
 	Side      string `json:"side,omitempty"`
 	figures
 	Calls   int     `json:"calls"`
-	Ratio   float64 `json:"ratio_to_sandpool"` // how many times worse its median is than Sandpool's; 0 if unknown
+	Ratio   float64 `json:"ratio_to_sandpool"` // how many times worse it is than Sandpool's first; 0 if unknown
 	Floor   float64 `json:"ratio_to_floor"`    // than the floor's
 	Host    float64 `json:"host_cpu_ns_per_call"`
 	Workers float64 `json:"workers_cpu_ns_per_call"`
 	CPU     bool    `json:"cpu_known"`
 	Error   string  `json:"error,omitempty"` // what went wrong, in the place of figures
 
+	absent             bool
 	samples            []float64
 	hostTime, workTime time.Duration
 }
@@ -82,12 +85,25 @@ func (r *rowResult) finish() {
 	}
 	for _, c := range r.Cells {
 		if ours != nil {
-			c.Ratio = worse(r.Unit, c.Median, ours.Median)
+			c.Ratio = worse(r.Unit, r.key(c), r.key(ours))
 		}
 		if floor != nil {
-			c.Floor = worse(r.Unit, c.Median, floor.Median)
+			c.Floor = worse(r.Unit, r.key(c), r.key(floor))
 		}
 	}
+}
+
+// key is the figure of a cell that the row is about.
+func (r *rowResult) key(c *cell) float64 {
+	if r.Worst {
+		return c.Max
+	}
+	return c.Median
+}
+
+// drop removes the cells of those that take no part.
+func (r *rowResult) drop() {
+	r.Cells = slices.DeleteFunc(r.Cells, func(c *cell) bool { return c.absent })
 }
 
 // find returns a cell that has figures, or nil.

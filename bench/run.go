@@ -75,11 +75,12 @@ type entrant struct {
 // row measures one row. The error is one of the machine's: none of a contender's.
 func (r *runner) row(ctx context.Context, row row) (*rowResult, error) {
 	row.job.Workers = max(1, row.job.Workers)
-	result := &rowResult{Name: row.name, Title: row.title, Unit: row.unit}
+	result := &rowResult{Name: row.name, Title: row.title, Unit: row.unit, Worst: row.job.Kind.Pauses()}
 	entrants := r.entrants(row, result)
 	for _, e := range entrants {
-		r.open(ctx, e)
+		r.open(ctx, e, result)
 	}
+	result.drop()
 	defer func() {
 		for _, e := range entrants {
 			e.close()
@@ -129,10 +130,16 @@ func (r *runner) entrants(row row, result *rowResult) (entrants []*entrant) {
 	return entrants
 }
 
-func (r *runner) open(ctx context.Context, e *entrant) {
-	var err error
-	if e.open, err = e.side.open(ctx); err != nil {
+// open makes a side ready. One that finds out now that it takes no part says why.
+func (r *runner) open(ctx context.Context, e *entrant, result *rowResult) {
+	cell, err := e.side.open(ctx)
+	if absent, ok := errors.AsType[*measure.AbsentError](err); ok {
+		result.Absent = append(result.Absent, notice{e.cell.label(), absent.Why})
+		e.cell.absent = true
+	} else if err != nil {
 		e.fail(err)
+	} else {
+		e.open = cell
 	}
 }
 

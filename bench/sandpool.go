@@ -70,7 +70,7 @@ func (s *sandpool) sides(j measure.Job) ([]side, string) {
 	case measure.Crash:
 		ways, open = []way{waySnapshot, wayStandby}, s.recover
 	case measure.Trap:
-		ways, open = []way{waySnapshot, wayGo}, s.recover
+		ways, open = []way{waySnapshot}, s.recover
 	case measure.Deadline:
 		ways, open = []way{waySnapshot, wayKillOnly, wayKillStandby}, s.recover
 	case measure.Compute:

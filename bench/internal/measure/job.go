@@ -30,6 +30,9 @@ const (
 	Modules   Kind = "modules"   // one call of each of that many modules, in turns
 )
 
+// Pauses tells the kinds that measure pauses of the host, of which the worst counts.
+func (k Kind) Pauses() bool { return k == Stall || k == StallGC || k == Overshoot }
+
 // A Job is what a row asks of a contender.
 type Job struct {
 	Kind    Kind

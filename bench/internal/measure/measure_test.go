@@ -93,7 +93,7 @@ func TestSpeedUpOf(t *testing.T) {
 func TestPauses(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []measure.Kind{measure.Stall, measure.StallGC, measure.Overshoot} {
-		s, err := measure.Pauses(t.Context(), measure.Box{Time: 50 * time.Millisecond}, kind, func(ctx context.Context) (int, error) {
+		s, err := measure.Pauses(t.Context(), measure.Box{Time: 200 * time.Millisecond}, kind, func(ctx context.Context) (int, error) {
 			<-ctx.Done()
 			return 7, nil
 		})

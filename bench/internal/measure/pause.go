@@ -12,38 +12,38 @@ import (
 const tick = time.Millisecond
 
 // gcEvery is the time from one garbage collection to the next one.
-const gcEvery = 20 * time.Millisecond
+const gcEvery = 50 * time.Millisecond
 
 // Pauses runs load and measures, while it runs, what the kind says of this process:
 // Stall, StallGC or Overshoot. Load ends by itself, or with its context at the end of
 // the box. It returns how many calls it has made.
+//
+// With a Stall there are garbage collections as well, as any service has them: it is
+// they that everything waits for when a guest cannot be made to wait.
 func Pauses(ctx context.Context, b Box, kind Kind, load func(context.Context) (calls int, err error)) (Samples, error) {
-	// So that the measurement is under way when the load begins, which may keep
-	// everything else from running.
-	measuring := make(chan struct{})
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var each []float64
+	var ticks, collections, sleeps []float64
 	var wg sync.WaitGroup
-	wg.Go(func() { each = pausesOf(ctx, kind, measuring) }) // until ctx ends
-	<-measuring
+	begin := func(into *[]float64, run func(context.Context, chan<- struct{}) []float64) {
+		// It is under way when the load begins, which may keep everything else from running.
+		ready := make(chan struct{})
+		wg.Go(func() { *into = run(ctx, ready) }) // until ctx ends
+		<-ready
+	}
+	if kind == Overshoot {
+		begin(&sleeps, sleeper)
+	} else {
+		begin(&ticks, ticker)
+		begin(&collections, collector)
+	}
 	loadCtx, stop := context.WithTimeout(ctx, b.Time)
 	defer stop()
 	calls, err := load(loadCtx)
 	cancel()
 	wg.Wait()
+	each := map[Kind][]float64{Stall: ticks, StallGC: collections, Overshoot: sleeps}[kind]
 	return Samples{Each: each, Calls: calls}, err
-}
-
-func pausesOf(ctx context.Context, kind Kind, measuring chan<- struct{}) []float64 {
-	switch kind {
-	case Stall:
-		return ticker(ctx, measuring)
-	case StallGC:
-		return collector(ctx, measuring)
-	default:
-		return sleeper(ctx, measuring)
-	}
 }
 
 // ticker returns how much later than a period each tick came after the one before.
@@ -65,13 +65,16 @@ func collector(ctx context.Context, measuring chan<- struct{}) (took []float64) 
 	close(measuring)
 	t := time.NewTicker(gcEvery)
 	defer t.Stop()
-	for ctx.Err() == nil {
-		<-t.C
+	for {
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return took
+		}
 		began := time.Now()
 		runtime.GC()
 		took = append(took, float64(time.Since(began)))
 	}
-	return took
 }
 
 func sleeper(ctx context.Context, measuring chan<- struct{}) (over []float64) {
