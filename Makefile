@@ -4,7 +4,7 @@ GOLANGCI_VERSION := v2.15.0
 BIN              := $(CURDIR)/.bin
 GOLANGCI         := $(BIN)/golangci-lint-$(GOLANGCI_VERSION)
 # The core, and the nested modules that hold what is heavier.
-MODULES          := . serialize/msgpack serialize/protobuf cmd/sandpool examples
+MODULES          := . serialize/msgpack serialize/protobuf cmd/sandpool examples bench
 BUILD            ?= $(CURDIR)/build
 GUEST            := GOOS=wasip1 GOARCH=wasm CGO_ENABLED=0 go build -buildmode=c-shared -trimpath -buildvcs=false -ldflags="-s -w"
 # Without the workspace, so that the demo downloads and builds nothing it does not need.
@@ -148,6 +148,45 @@ test-nobody: deps ## run the core's short tests as a user without rights; by roo
 
 # What make deps installs has to be there for these: else whole tests of guests in C were skipped.
 leak hostile test-nobody nightly: export SANDPOOL_REQUIRE = clang
+
+# The benchmark beside other executors: its program, and what it makes.
+BENCH = cd bench && go build -buildvcs=false -o out/bin/bench . && out/bin/bench
+
+.PHONY: bench-deps
+bench-deps: deps ## fetch the contenders of bench: Go modules, and by apt and npm those that are not
+	@want=; \
+	/usr/bin/python3 -c 'import joblib.externals.loky' 2>/dev/null || want="python3-joblib"; \
+	command -v npm >/dev/null || want="$$want nodejs npm"; \
+	test -z "$$want" || { \
+		sudo=; test "$$(id -u)" = 0 || sudo=sudo; \
+		$$sudo apt-get update -q && $$sudo apt-get install -y -q --no-install-recommends $$want; }
+	cd bench/driver/node && npm ci --no-audit --no-fund
+	cd bench && go mod download
+	cd bench/wasmtime && GOWORK=off go mod download
+
+.PHONY: bench
+bench: deps ## measure Sandpool beside other executors into bench/out (ARGS: --rows, --contenders, --box, --rounds)
+	$(BENCH) run $(ARGS)
+
+.PHONY: bench-quick
+bench-quick: deps ## the same in less than two minutes: the most telling rows, once
+	$(BENCH) run --quick --box=60ms --rounds=1 $(ARGS)
+
+.PHONY: bench-scale
+bench-scale: deps ## the long rows: 100 to 1 000 000 calls, 1 to 64 workers, 1 KiB to 256 MiB, 1 to 200 modules
+	$(BENCH) scale $(ARGS)
+
+.PHONY: bench-publish
+bench-publish: ## put the table and the charts of the last make bench into docs/performance.md
+	$(BENCH) publish out/results.json ../docs/performance.md
+
+.PHONY: bench-cmp
+bench-cmp: ## compare the Go benchmarks with those of another commit (BASE: its name; PATTERN, PACKAGES, COUNT, TIME)
+	bench/compare "$(BASE)" "$(PATTERN)" "$(PACKAGES)" "$(filter-out 1,$(COUNT))" "$(TIME)"
+
+.PHONY: profile
+profile: deps ## profile the host and a worker in a row of bench (ROW: its name, see bench list)
+	$(BENCH) profile $(ROW)
 
 .PHONY: nightly
 nightly: deps ## the long forms: fuzzing ten minutes a target, all tests ten times under the race detector and as nobody, parity, chaos, leak, hostile, escape and the benchmarks of start methods and limits

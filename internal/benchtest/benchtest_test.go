@@ -76,3 +76,20 @@ func TestMachine(t *testing.T) {
 		require.Positive(t, benchtest.Memory{Rss: 100}.Sub(benchtest.Memory{Rss: 20}).Per(2).Rss)
 	}
 }
+
+func TestBound(t *testing.T) {
+	t.Parallel()
+	raw, err := benchtest.NewRaw(t.Context(), guesttest.TinyEcho())
+	require.NoError(t, err)
+	b, err := raw.Bind(t.Context())
+	require.NoError(t, err)
+	first, err := b.Call(t.Context(), 0, []byte("first"))
+	require.NoError(t, err)
+	_, err = b.Call(t.Context(), 0, []byte("other"))
+	require.NoError(t, err)
+	require.Equal(t, "first", string(first), "it is the caller's own")
+	require.NoError(t, b.Close(t.Context()))
+	_, err = b.Call(t.Context(), 0, nil)
+	require.Error(t, err)
+	require.NoError(t, raw.Close(t.Context()))
+}

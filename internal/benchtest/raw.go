@@ -139,6 +139,11 @@ func (r *Raw) CallIn(ctx context.Context, m api.Module, input []byte) error {
 func (r *Raw) CallFunction(ctx context.Context, m api.Module, function, codecs uint32, input []byte) error {
 	r.input, r.output, r.failed = input, r.output[:0], nil
 	results, err := m.ExportedFunction(guestabi.ExportCall).Call(ctx, uint64(function), uint64(len(input)), uint64(codecs))
+	return r.outcome(results, err)
+}
+
+// outcome is what a call has come to.
+func (r *Raw) outcome(results []uint64, err error) error {
 	switch {
 	case err != nil:
 		return err

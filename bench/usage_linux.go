@@ -1,0 +1,117 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A cpuUse is the processor time that this program and its processes have used.
+type cpuUse struct {
+	self    time.Duration
+	reaped  time.Duration         // children that have ended, and theirs
+	running map[int]time.Duration // descendants, by process
+}
+
+// cpuNow reads it; ok is false where the system does not tell.
+func cpuNow() (u cpuUse, ok bool) {
+	u.running = make(map[int]time.Duration)
+	descendants(os.Getpid(), u.running)
+	var self, children unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &self) != nil || unix.Getrusage(unix.RUSAGE_CHILDREN, &children) != nil {
+		return u, false
+	}
+	u.self, u.reaped = total(self), total(children)
+	return u, true
+}
+
+func total(r unix.Rusage) time.Duration {
+	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
+}
+
+// descendants adds the children of a process that run, and theirs.
+func descendants(pid int, all map[int]time.Duration) {
+	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	if err != nil {
+		return
+	}
+	for _, task := range tasks {
+		children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/children", pid, task.Name()))
+		if err != nil {
+			continue
+		}
+		for _, child := range bytes.Fields(children) {
+			pid, err := strconv.Atoi(string(child))
+			if err != nil || all[pid] != 0 {
+				continue
+			}
+			all[pid] = max(1, cpuTime(pid))
+			descendants(pid, all)
+		}
+	}
+}
+
+// cpuTime is the processor time of all threads of a process, those that have ended
+// too, by its clock: see clock_getcpuclockid(3). It is 0 for a process that is gone.
+func cpuTime(pid int) time.Duration {
+	const cpuClockSched = 2
+	var t unix.Timespec
+	if unix.ClockGettime(int32(^pid<<3|cpuClockSched), &t) != nil {
+		return 0
+	}
+	return time.Duration(t.Nano())
+}
+
+// busyFor is the processor time after which a process is taken to be in its call.
+const busyFor = 2 * time.Millisecond
+
+// awaitBusy waits until a process computes.
+func awaitBusy(ctx context.Context, pid int) error {
+	t := time.NewTicker(200 * time.Microsecond)
+	defer t.Stop()
+	for began := cpuTime(pid); cpuTime(pid)-began < busyFor; {
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return fmt.Errorf("process %d does not compute: %w", pid, context.Cause(ctx))
+		}
+	}
+	return nil
+}
+
+// processMemory is what a process occupies, in bytes: Pss, which counts a page that
+// several have in parts, and Anonymous, which is what it has for itself of pages that
+// are in no file.
+func processMemory(pid int) (pss, anonymous int64, err error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	if err != nil {
+		return 0, 0, err
+	}
+	for line := range strings.Lines(string(b)) {
+		fields := strings.Fields(line)
+		if len(fields) < 2 {
+			continue
+		}
+		kib, err := strconv.ParseInt(fields[1], 10, 64)
+		if err != nil {
+			continue
+		}
+		switch fields[0] {
+		case "Pss:":
+			pss = kib << 10
+		case "Anonymous:":
+			anonymous = kib << 10
+		}
+	}
+	if pss == 0 {
+		return 0, 0, errors.New("the system does not say what memory a process has")
+	}
+	return pss, anonymous, nil
+}
