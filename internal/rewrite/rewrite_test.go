@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -26,7 +27,7 @@ func of(wasm []byte) *rewrite.Forms {
 
 // named is a module unlike those of other tests.
 func named(name string, wasm []byte) []byte {
-	return append(wasm[:len(wasm):len(wasm)], guesttest.Section(0, append([]byte{byte(len(name))}, name...))...)
+	return slices.Concat(wasm, guesttest.Section(0, append([]byte{byte(len(name))}, name...)))
 }
 
 func TestForm(t *testing.T) {
@@ -102,7 +103,7 @@ func TestForm_shared(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range n {
 		wg.Go(func() {
-			forms[i] = of(wasm[:len(wasm):len(wasm)])
+			forms[i] = of(slices.Clone(wasm))
 			flags[i], _ = forms[i].Form(wasmbin.Flag, false)
 			restorables[i], _ = forms[i].Form(wasmbin.Flag, true)
 		})
@@ -139,7 +140,7 @@ func TestOf_collected(t *testing.T) {
 	}
 	require.EqualValues(t, 1, asked.Load(), "it is held")
 	runtime.KeepAlive(f)
-	f = nil //nolint:wastedassign,ineffassign // for the collector
+	f = nil //nolint:wastedassign // for the collector
 	require.Eventually(t, func() bool {
 		runtime.GC()
 		return !rewrite.Held(sum)
