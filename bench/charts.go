@@ -69,6 +69,8 @@ func (row *rowResult) chart(path string) error {
 		}
 	}
 	p.NominalY(labels...)
+	p.Y.Min, p.Y.Max = -0.7, float64(len(cells))-0.3
+	p.Y.Tick.Label.Font.Size, p.Title.Padding = vg.Points(9), vg.Points(4)
 	p.X.Min, p.X.Max = math.Pow(10, math.Floor(math.Log10(p.X.Min))), math.Pow(10, math.Ceil(math.Log10(p.X.Max)))
 	return p.Save(8*vg.Inch, vg.Length(len(cells))*0.24*vg.Inch+0.9*vg.Inch, path)
 }

@@ -44,7 +44,7 @@ func (d *driver) setup(ctx context.Context, l *lab) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer p.Close()
+	defer func() { _ = p.Close() }() //nolint:contextcheck // closing is not to end with ctx; the version is all that was wanted
 	reply, err := p.ask(ctx, measure.Request{Op: "hello"}, helloTimeout)
 	if err != nil {
 		return "", err
@@ -84,7 +84,7 @@ func (d *driver) open(ctx context.Context, j measure.Job, way string) (measure.C
 	}
 	r := measure.Request{Op: "open", Side: way, Job: &j, Wasm: d.l.guestC, Other: d.l.guestGo, Cache: d.l.dir("cache", "driver")}
 	if _, err := p.ask(ctx, r, openTimeout); err != nil {
-		_ = p.Close() // the first error is the one
+		_ = p.Close() //nolint:contextcheck // closing is not to end with ctx; the first error is the one
 		return nil, err
 	}
 	return p, nil

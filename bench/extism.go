@@ -96,7 +96,7 @@ func (e *extismSDK) start(ctx context.Context, w extismWay, limit time.Duration)
 	}
 	k := &extismWorker{w: w, compiled: compiled}
 	if err := k.instantiate(ctx); err != nil {
-		_ = k.Close() // the first error is the one
+		_ = k.Close() //nolint:contextcheck // closing is not to end with ctx; the first error is the one
 		return nil, err
 	}
 	return k, nil

@@ -86,7 +86,7 @@ func (f *flags) chosen(all []row) (some []row, err error) {
 		}
 		take := len(f.rows) == 0
 		for _, name := range f.rows {
-			if strings.HasPrefix(r.name, name) {
+			if r.name == name || !exact(all, name) && strings.HasPrefix(r.name, name) {
 				take = true
 				delete(unused, name)
 			}
@@ -101,12 +101,17 @@ func (f *flags) chosen(all []row) (some []row, err error) {
 	return some, err
 }
 
+// exact reports whether a row has that very name.
+func exact(all []row, name string) bool {
+	return slices.ContainsFunc(all, func(r row) bool { return r.name == name })
+}
+
 func (f *flags) run(ctx context.Context, out io.Writer) error {
 	all, err := f.chosen(rows())
 	if err != nil {
 		return err
 	}
-	return f.measure(ctx, out, all, "results", func(contender, _ string) bool {
+	return f.measure(ctx, out, all, "results", func(contender string) bool {
 		return len(f.only) == 0 || slices.Contains(f.only, contender)
 	})
 }
@@ -116,20 +121,20 @@ func (f *flags) scale(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return f.measure(ctx, out, all, "scale", func(contender, _ string) bool {
+	return f.measure(ctx, out, all, "scale", func(contender string) bool {
 		return contender == sandpoolName || contender == "go-plugin"
 	})
 }
 
 // measure runs rows and writes everything down, also what there is when a run is
 // interrupted.
-func (f *flags) measure(ctx context.Context, out io.Writer, all []row, name string, only func(contender, row string) bool) error {
+func (f *flags) measure(ctx context.Context, out io.Writer, all []row, name string, only func(contender string) bool) error {
 	l, err := newLab(ctx, f.src, f.out)
 	if err != nil {
 		return err
 	}
-	r := &runner{l: l, out: out, box: f.box, rounds: f.rounds, all: contenders(), only: only}
-	r.all = slices.DeleteFunc(r.all, func(c contender) bool { return !only(c.name(), "") })
+	r := &runner{l: l, out: out, box: f.box, rounds: f.rounds, all: contenders(), first: name == "scale"}
+	r.all = slices.DeleteFunc(r.all, func(c contender) bool { return !only(c.name()) })
 	res := newResults(r)
 	r.setup(ctx, res)
 	err = r.run(ctx, all, res)

@@ -36,7 +36,7 @@ func (g *goPlugin) sides(j measure.Job) ([]side, string) {
 	case measure.Crash, measure.Deadline:
 		open = func(context.Context) (measure.Cell, error) { return g.recover(j) }
 	case measure.Idle, measure.Live:
-		open = func(context.Context) (measure.Cell, error) { return g.memory(j) }
+		open = func(ctx context.Context) (measure.Cell, error) { return g.memory(ctx, j) }
 	case measure.Calls, measure.Modules:
 		open = func(context.Context) (measure.Cell, error) { return g.scale(j), nil }
 	default:
@@ -56,7 +56,7 @@ func (g *goPlugin) start(n int) ([]closingPlugin, error) {
 type closingPlugin struct{ *plug.Plugin }
 
 // Close ends the process.
-func (p closingPlugin) Close() error {
+func (p closingPlugin) Close() error { //nolint:unparam // it is an io.Closer
 	if p.Plugin != nil {
 		p.Kill()
 	}
@@ -76,14 +76,14 @@ func (g *goPlugin) rig(j measure.Job) (measure.Cell, error) {
 	return rig{echo: by("Echo"), work: by("Work"), flight: pluginFlight, close: func() error { return closeEach(plugins) }}.cell(j)
 }
 
-func (g *goPlugin) memory(j measure.Job) (measure.Cell, error) {
+func (g *goPlugin) memory(ctx context.Context, j measure.Job) (measure.Cell, error) {
 	plugins, err := g.start(j.Workers)
 	if err != nil {
 		return nil, err
 	}
 	input := measure.Payload(j.Size)
 	for _, p := range plugins {
-		if _, err := p.Call(context.Background(), "Echo", input); err != nil {
+		if _, err := p.Call(ctx, "Echo", input); err != nil {
 			_ = closeEach(plugins) // the first error is the one
 			return nil, err
 		}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -43,7 +44,7 @@ func (row *rowResult) fields(c *cell) []string {
 	if c.CPU && c.Calls > 0 {
 		host, workers = benchtest.Time(time.Duration(c.Host)), benchtest.Time(time.Duration(c.Workers))
 	}
-	return []string{c.label(), u.text(c.Median), u.text(worst), u.text(other), ratio(c.Ratio), ratio(c.Floor), host, workers, fmt.Sprint(c.Samples)}
+	return []string{c.label(), u.text(c.Median), u.text(worst), u.text(other), ratio(c.Ratio), ratio(c.Floor), host, workers, strconv.Itoa(c.Samples)}
 }
 
 func ratio(x float64) string {

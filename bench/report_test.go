@@ -129,6 +129,7 @@ func TestChosen(t *testing.T) {
 	}{
 		"all":         {flags{}, len(rows())},
 		"a beginning": {flags{rows: []string{"map"}}, 3},
+		"a name":      {flags{rows: []string{"latency-64"}}, 1},
 		"two":         {flags{rows: []string{"cold", "crash"}}, 2},
 		"not quick":   {flags{rows: []string{"trap"}, quick: true}, 1},
 	} {

@@ -72,46 +72,46 @@ func (c *cell) label() string {
 }
 
 // finish turns the samples of a row into figures.
-func (r *rowResult) finish() {
-	for _, c := range r.Cells {
+func (row *rowResult) finish() {
+	for _, c := range row.Cells {
 		c.figures = figuresOf(c.samples)
 		if c.Calls > 0 {
 			c.Host, c.Workers = float64(c.hostTime)/float64(c.Calls), float64(c.workTime)/float64(c.Calls)
 		}
 	}
-	ours, floor := r.find(sandpoolName, ""), r.floor()
+	ours, floor := row.find(sandpoolName, ""), row.floor()
 	if ours == nil {
-		ours = r.find(sandpoolName, "Go guest") // where that is all there is
+		ours = row.find(sandpoolName, "Go guest") // where that is all there is
 	}
-	for _, c := range r.Cells {
+	for _, c := range row.Cells {
 		if ours != nil {
-			c.Ratio = worse(r.Unit, r.key(c), r.key(ours))
+			c.Ratio = worse(row.Unit, row.key(c), row.key(ours))
 		}
 		if floor != nil {
-			c.Floor = worse(r.Unit, r.key(c), r.key(floor))
+			c.Floor = worse(row.Unit, row.key(c), row.key(floor))
 		}
 	}
 }
 
 // key is the figure of a cell that the row is about.
-func (r *rowResult) key(c *cell) float64 {
-	if r.Worst {
+func (row *rowResult) key(c *cell) float64 {
+	if row.Worst {
 		return c.Max
 	}
 	return c.Median
 }
 
 // drop removes the cells of those that take no part.
-func (r *rowResult) drop() {
-	r.Cells = slices.DeleteFunc(r.Cells, func(c *cell) bool { return c.absent })
+func (row *rowResult) drop() {
+	row.Cells = slices.DeleteFunc(row.Cells, func(c *cell) bool { return c.absent })
 }
 
 // find returns a cell that has figures, or nil.
-func (r *rowResult) find(contender, side string) *cell {
-	if r == nil {
+func (row *rowResult) find(contender, side string) *cell {
+	if row == nil {
 		return nil
 	}
-	for _, c := range r.Cells {
+	for _, c := range row.Cells {
 		if c.Contender == contender && c.Side == side && c.Error == "" {
 			return c
 		}
@@ -121,9 +121,9 @@ func (r *rowResult) find(contender, side string) *cell {
 
 // floor is the cell of what cannot be beaten in the same way: pipes where bytes are
 // moved between processes, else native code.
-func (r *rowResult) floor() *cell {
+func (row *rowResult) floor() *cell {
 	for _, name := range []string{"pipe", "native"} {
-		for _, c := range r.Cells {
+		for _, c := range row.Cells {
 			if c.Contender == name && c.Error == "" {
 				return c
 			}

@@ -36,8 +36,10 @@ var (
 	wayGo          = way{label: "Go guest", method: startmethod.Snapshot, golang: true}
 	wayKillOnly    = way{label: "KillOnly", method: startmethod.Snapshot, opts: executor.Options{Interrupt: executor.KillOnly}}
 	wayStandby     = way{label: "standby", method: startmethod.Snapshot, opts: executor.Options{Standby: 1}}
-	wayKillStandby = way{label: "KillOnly, standby", method: startmethod.Snapshot,
-		opts: executor.Options{Interrupt: executor.KillOnly, Standby: 1}}
+	wayKillStandby = way{
+		label: "KillOnly, standby", method: startmethod.Snapshot,
+		opts: executor.Options{Interrupt: executor.KillOnly, Standby: 1},
+	}
 )
 
 func (*sandpool) name() string { return sandpoolName }

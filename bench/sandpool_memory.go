@@ -60,7 +60,7 @@ func (s *sandpool) live(ctx context.Context, j measure.Job, w way) (measure.Cell
 		if err != nil {
 			return samples, err
 		}
-		defer p.ex.Close()
+		defer func() { _ = p.ex.Close() }() // it is nil
 		var memory [2]int64
 		for n := range 1 + liveClones {
 			f := p.function("echo")
@@ -94,7 +94,7 @@ func (s *sandpool) scale(_ context.Context, j measure.Job, w way) (measure.Cell,
 		if err != nil {
 			return 0, err
 		}
-		defer p.ex.Close()
+		defer func() { _ = p.ex.Close() }() // it is nil
 		if j.Kind == measure.Calls {
 			_, _, err = p.stream(ctx, measure.Box{Time: time.Hour, Calls: j.Count}, input, j.Workers*window)
 			return float64(time.Since(began)), err

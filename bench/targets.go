@@ -55,13 +55,13 @@ func (r *results) atLeast(what string, u unit, c *cell, want float64) {
 	r.Targets = append(r.Targets, v)
 }
 
-// ratioAtLeast judges how many times worse a peer is than Sandpool's cell.
-func (r *results) ratioAtLeast(what string, u unit, ours, peer *cell, want float64) {
+// ratioAtLeast judges how many times longer a peer takes than Sandpool's cell.
+func (r *results) ratioAtLeast(what string, ours, peer *cell, want float64) {
 	v := verdict{What: what, Want: "at least " + unitTimes.text(want)}
 	if ours != nil && peer != nil {
-		x := worse(u, peer.Median, ours.Median)
+		x := worse(unitTime, peer.Median, ours.Median)
 		v.Known, v.Met = true, x >= want
-		v.Found = fmt.Sprintf("%s (%s against %s)", unitTimes.text(x), u.text(ours.Median), u.text(peer.Median))
+		v.Found = fmt.Sprintf("%s (%s against %s)", unitTimes.text(x), unitTime.text(ours.Median), unitTime.text(peer.Median))
 	}
 	r.Targets = append(r.Targets, v)
 }
@@ -81,9 +81,9 @@ func (r *results) judgeLatency() {
 		v.Found = fmt.Sprintf("%s, p99 %s against %s", unitTimes.text(x), unitTime.text(ours.P99), unitTime.text(floor.P99))
 	}
 	r.Targets = append(r.Targets, v)
-	r.ratioAtLeast("clean instance and call of a Go module, as the caller sees it: against wazero, fresh", unitTime,
+	r.ratioAtLeast("clean instance and call of a Go module, as the caller sees it: against wazero, fresh",
 		row.find(sandpoolName, "Go guest"), row.find("wazero", "fresh, Go guest"), 500)
-	r.ratioAtLeast("the same against wasmtime, fresh", unitTime,
+	r.ratioAtLeast("the same against wasmtime, fresh",
 		row.find(sandpoolName, "Go guest"), row.find("wasmtime", "fresh, Go guest"), 4)
 }
 
@@ -110,13 +110,13 @@ func (r *results) judgePayloads() {
 		if best != nil {
 			name = ", which is " + best.Contender
 		}
-		r.ratioAtLeast(c.what+", against the best of go-plugin, Extism and loky"+name, unitTime, row.find(sandpoolName, ""), best, c.want)
+		r.ratioAtLeast(c.what+", against the best of go-plugin, Extism and loky"+name, row.find(sandpoolName, ""), best, c.want)
 	}
 }
 
 func (r *results) judgeStarts() {
 	cold := r.row("cold")
-	r.ratioAtLeast("first result of a cold program, against loky", unitTime, cold.find(sandpoolName, ""), cold.find("loky", ""), 5)
+	r.ratioAtLeast("first result of a cold program, against loky", cold.find(sandpoolName, ""), cold.find("loky", ""), 5)
 	r.atMost("crash until the next good result, with a standby", unitTime, r.row("crash").find(sandpoolName, "standby"), median, 2e6)
 	r.atMost("deadline and kill until the next good result, with a standby", unitTime, r.row("deadline").find(sandpoolName, "KillOnly, standby"), median, 2e6)
 	r.atMost("a live clone of a Go module", unitBytes, r.row("live").find(sandpoolName, "Go guest"), median, 100<<10)

@@ -47,7 +47,7 @@ func descendants(pid int, all map[int]time.Duration) {
 		if err != nil {
 			continue
 		}
-		for _, child := range bytes.Fields(children) {
+		for child := range bytes.FieldsSeq(children) {
 			pid, err := strconv.Atoi(string(child))
 			if err != nil || all[pid] != 0 {
 				continue

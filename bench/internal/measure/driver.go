@@ -34,7 +34,7 @@ const MaxReply = 64 << 20
 // Serve is the main loop of a driver in Go: it returns when in ends.
 func Serve(in io.Reader, out io.Writer, version map[string]string, open func(context.Context, Request) (Cell, error)) error {
 	d := &driver{version: version, open: open}
-	defer d.close()
+	defer func() { _ = d.close() }() // nobody is left to be told
 	lines := bufio.NewScanner(in)
 	encoder := json.NewEncoder(out)
 	for lines.Scan() {
