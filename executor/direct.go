@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"time"
@@ -106,7 +107,10 @@ func (w *worker) trySend(cl *call) (sent bool, err error) {
 	w.slots.clock++
 	slot.used = w.slots.clock
 	w.slot = slot.number
-	return true, w.send()
+	if err := w.send(); !errors.Is(err, errUnwanted) {
+		return true, err
+	}
+	return false, nil // it has been cancelled: the owner goes on to the next
 }
 
 // armBackstop starts the clock of a call that is lent, and reports whether it still is.
