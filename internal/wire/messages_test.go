@@ -17,8 +17,8 @@ import (
 // filled returns a value of each message with no member zero, and its members.
 func filled() map[string]any {
 	return map[string]any{
-		"hello": &wire.Hello{Role: wire.RoleTemplate, Data: math.MaxUint64, Engine: "v1", Image: 6, Dirs: []wire.Dir{{Host: "/h", Guest: "/g", Writable: true}}, FileSize: 9, Sandbox: wire.SandboxOff, Threads: 70},
-		"ready": &wire.Ready{Engine: "v1", InForce: []string{"fds", "env"}, Missing: []string{"x: y"}, NoCache: true, NoDirs: "why"},
+		"hello": &wire.Hello{Role: wire.RoleTemplate, Data: math.MaxUint64, Engine: "v1", Image: 6, Dirs: []wire.Dir{{Host: "/h", Guest: "/g", Writable: true}}, FileSize: 9, Sandbox: wire.SandboxOff, Threads: 70, Ring: true},
+		"ready": &wire.Ready{Engine: "v1", InForce: []string{"fds", "env"}, Missing: []string{"x: y"}, NoCache: true, Ring: true, NoDirs: "why"},
 		"load": &wire.Load{
 			Source: []byte{9}, Digest: []byte{1}, Function: "f", Method: "fresh", Memory: 1, Output: 2, LogBytes: 3,
 			Inline: true, Module: 4, Entry: 5, EntryName: []byte{2},
