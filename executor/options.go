@@ -12,7 +12,7 @@ import (
 // Options configure an executor. A nil *Options, like the zero value, asks for
 // the defaults throughout; in a number zero is the default and a negative value
 // turns the thing off where that makes sense. New copies them.
-type Options struct {
+type Options struct { //nolint:recvcheck // it is large: what runs for each call takes a pointer
 	// Batch is the most calls that are handed to a worker ahead of its answers, so
 	// that it never waits between short calls. It is used for calls of the same
 	// function that have taken a fraction of a millisecond each; one that turns out to

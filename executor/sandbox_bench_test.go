@@ -31,6 +31,7 @@ type walled struct {
 
 // measure starts a process and makes calls of 64 bytes, one after another.
 func (w *walled) measure(b *testing.B, fn raw) {
+	b.Helper()
 	took, inForce, err := executor.Spawn(w.ex)
 	require.NoError(b, err)
 	w.start.Add(took)

@@ -23,8 +23,6 @@ type control struct {
 	_      [60]byte
 }
 
-const controlSize = int(unsafe.Sizeof(control{}))
-
 // A stream is one side's end of a stream. It is for one goroutine, but for hangup.
 type stream struct {
 	*control
@@ -153,8 +151,7 @@ func (w *waiter) until(futex *atomic.Uint32, ready func() bool) error {
 		if n == rude {
 			return ErrCorrupt
 		}
-		switch futexWait(futex, 1, w.most) {
-		case syscall.ETIMEDOUT, syscall.EINTR:
+		if errno := futexWait(futex, 1, w.most); errno == syscall.ETIMEDOUT || errno == syscall.EINTR {
 			n = 0
 		}
 	}

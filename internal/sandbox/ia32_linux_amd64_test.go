@@ -1,7 +1,6 @@
 package sandbox_test
 
 import (
-	"fmt"
 	"os"
 	"strconv"
 	"syscall"
@@ -18,7 +17,7 @@ func init() {
 		if p, err := strconv.Atoi(profile); err == nil {
 			lock(sandbox.Profile(p))
 		}
-		return fmt.Sprint(os.Getpid() == int(ia32test.Call(ia32test.Getpid)))
+		return strconv.FormatBool(os.Getpid() == int(ia32test.Call(ia32test.Getpid)))
 	}
 }
 
