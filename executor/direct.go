@@ -100,10 +100,13 @@ func (w *worker) sendDirect(cl *call) {
 // trySend sends a call if nothing has to be loaded for it.
 func (w *worker) trySend(cl *call) (sent bool, err error) {
 	program, slot := w.slots.last.of(cl)
-	if slot == nil || !w.armBackstop(cl) {
+	if slot == nil {
 		return false, nil
 	}
 	w.canStop(cl, program)
+	if !w.armBackstop(cl) {
+		return false, nil
+	}
 	w.slots.clock++
 	slot.used = w.slots.clock
 	w.slot = slot.number

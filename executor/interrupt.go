@@ -78,9 +78,9 @@ func moreLimitsOf(t *target) moreLimits {
 
 // canStop notes whether a call's code can be ended.
 func (w *worker) canStop(cl *call, p *program) {
-	w.stops = p.stops
 	w.core.mu.Lock()
 	defer w.core.mu.Unlock()
+	w.stops = p.stops
 	if cl.state != Done {
 		cl.usage.KillOnly = p.killOnly
 	}

@@ -30,7 +30,6 @@ type worker struct {
 	conn    *conn
 	slots   slotTable
 	slot    uint32      // of the calls it serves
-	stops   bool        // the code of that slot can be ended
 	sending []callFrame // reused by unsent
 	cold    bool        // the current call had its module loaded
 	yielded time.Time   // when the goroutine last let others run
@@ -59,6 +58,7 @@ type worker struct {
 	lastSeq     uint64  // of calls written
 	revoking    bool    // a REVOKE of the calls from revokeFrom to revokeTo has not been answered
 	stopping    bool    // it has been told to end its first call, which is done
+	stops       bool    // the code of the slot that it serves can be ended
 	stoppable   bool    // it could be
 	surrendered bool    // and they have been given to others already
 	deadBytes   int     // of dropped calls that may still be unread in the pipe
