@@ -55,11 +55,11 @@ func (cn *conn) closeRing() {
 	cn.shared, cn.ring = nil, nil
 }
 
-// writeCall writes a CALL at once. A large input goes through the arena: the calls ahead
-// of it have been answered, so that nobody reads what is there.
+// writeCall writes a CALL at once. A large input goes through the arena, unless the worker
+// may still be reading there what another call was given.
 func (cn *conn) writeCall(f callFrame) error {
 	n := len(f.input)
-	if cn.ring == nil || n < wire.ArenaFrom || n > ring.ArenaSize {
+	if cn.ring == nil || f.ahead || n < wire.ArenaFrom || n > ring.ArenaSize {
 		return cn.w.Write(f.Header, f.input)
 	}
 	cn.ring.Put(f.input)

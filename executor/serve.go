@@ -102,6 +102,7 @@ type callFrame struct {
 	wire.Header
 
 	input []byte
+	ahead bool // the worker may still be at another call
 }
 
 // unsent numbers the calls that have not been written yet and returns their frames.
@@ -121,7 +122,9 @@ func (w *worker) unsent() ([]callFrame, error) {
 		if cl.seq == 0 {
 			w.lastSeq++
 			cl.seq = w.lastSeq
-			frames = append(frames, w.frameOf(cl))
+			f := w.frameOf(cl)
+			f.ahead = cl != w.held[0]
+			frames = append(frames, f)
 		}
 	}
 	w.sending = frames
@@ -136,7 +139,7 @@ func (w *worker) frameOf(cl *call) callFrame {
 	if cl.kind == callDescribe {
 		h.Flags |= wire.FlagDescribe
 	}
-	return callFrame{h, cl.input}
+	return callFrame{Header: h, input: cl.input}
 }
 
 // An answerError wraps a failure that the worker answered: it lives on.
