@@ -87,6 +87,7 @@ var roles = map[string]func(){
 			select {} // until it is killed: its end would be another failure
 		})
 	},
+	"dropsfirst": dropsFirst,
 	"unstoppable": func() { takeover(func(*wire.Writer, wire.Header) { select {} }) },
 	"deaf":        func() { ready(pipes(), engine.Version()) },
 	"logflood": func() {
