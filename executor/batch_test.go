@@ -287,3 +287,37 @@ func TestBatch_cancelThenGivenBack(t *testing.T) {
 		require.NoError(t, err)
 	}
 }
+
+// TestBatch_stoppedThenDropped cancels a call that the worker has not begun, and drops: the
+// worker has not been told to end the one after it.
+func TestBatch_stoppedThenDropped(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("the worker is a shell script")
+	}
+	ex := newExecutor(t, executor.Options{Workers: 1, WorkerPath: script(t, "dropsfirst"), StartMethod: "fresh"})
+	echo := echoFunc(t)
+	accused := false
+	for round := 0; !accused; round++ { // the machine may be too slow to hand calls ahead
+		require.Less(t, round, 1000, "the worker has never said what it should not")
+		executor.SetPace(ex, echo.Module, echo.Name, time.Microsecond)
+		var futures []*executor.Future[[]byte]
+		for i := range 4 {
+			futures = append(futures, executor.Submit(t.Context(), ex, echo, make([]byte, max(2-i, 0)))) // without an input for the last two
+		}
+		running(t, futures[0])
+		for _, f := range futures[:2] {
+			f.Cancel()
+		}
+		for _, f := range futures[2:] {
+			_, err := wait(t, f)
+			if err == nil {
+				continue
+			}
+			var we *executor.WorkerError
+			require.ErrorAs(t, err, &we)
+			require.ErrorContains(t, err, "ended a call that it was not told to")
+			accused = true
+		}
+	}
+}

@@ -121,6 +121,7 @@ func (a *audit) held() {
 			a.that(cl.seq == 0 || sent && cl.seq > seq, "worker %d's calls are numbered out of order", w.number)
 			sent, seq = cl.seq != 0, cl.seq
 		}
+		a.that(!w.stopping || w.condemned || len(w.held) > 0 && w.held[0].state == Done, "worker %d is to end a call that somebody waits for", w.number)
 		if !w.out && len(w.held) > 0 && w.held[0].kind != callPreload {
 			a.that(w.serving != nil, "worker %d holds calls and serves nothing", w.number)
 		}

@@ -19,10 +19,10 @@ import (
 var roles = map[string]func(){
 	"silent":    func() { time.Sleep(time.Hour) },
 	"exits":     func() { fmt.Fprintln(os.Stderr, "no license for this worker"); os.Exit(7) },
-	"garbage":   func() { pipes().Replies.Write(bytes.Repeat([]byte("garbage "), 100)) },
-	"version":   func() { pipes().Replies.Write([]byte{0, 0, 0, 0, 99, 0x81, 31: 0}) },
+	"garbage":   func() { answersHello(bytes.Repeat([]byte("garbage "), 100)) },
+	"version":   func() { answersHello([]byte{0, 0, 0, 0, 99, 0x81, 31: 0}) },
 	"engine":    func() { ready(pipes(), "v0.0.1") },
-	"hugeready": func() { pipes().Replies.Write([]byte{0xff, 0xff, 0xff, 0xff, wire.Version, 0x81, 31: 0}) },
+	"hugeready": func() { answersHello([]byte{0xff, 0xff, 0xff, 0xff, wire.Version, 0x81, 31: 0}) },
 	"wrongcall": func() { takeover(func(w *wire.Writer, h wire.Header) { w.Write(result(h.ID+1), nil) }) },
 	"twice": func() {
 		takeover(func(w *wire.Writer, h wire.Header) { w.Write(result(h.ID), nil); w.Write(result(h.ID), nil) })
@@ -87,6 +87,7 @@ var roles = map[string]func(){
 			select {} // until it is killed: its end would be another failure
 		})
 	},
+	"dropsfirst":  dropsFirst,
 	"unstoppable": func() { takeover(func(*wire.Writer, wire.Header) { select {} }) },
 	"deaf":        func() { ready(pipes(), engine.Version()) },
 	"logflood": func() {
@@ -133,6 +134,20 @@ func pipes() *proc.Inherited {
 		panic(err)
 	}
 	return in
+}
+
+// answersHello reads a HELLO, which the host could not write to a process that is gone,
+// answers with some bytes and exits.
+func answersHello(b []byte) {
+	in := pipes()
+	r := wire.NewReader(in.Requests)
+	if _, err := r.Next(wire.Limits{{Type: wire.TypeHello, Max: wire.MaxControl}}); err != nil {
+		panic(err)
+	}
+	if err := r.Discard(); err != nil {
+		panic(err)
+	}
+	in.Replies.Write(b)
 }
 
 // ready answers a HELLO.

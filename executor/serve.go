@@ -240,7 +240,6 @@ func (w *worker) settle(cl *call, output []byte, usage Usage, err error) error {
 // nextLocked takes a worker's first call off it and goes on as proceedLocked does.
 func (c *core) nextLocked(w *worker) (check bool) {
 	cl := w.held[0]
-	w.stopping = false
 	w.held[0] = nil
 	if w.held = w.held[1:]; len(w.held) == 0 {
 		w.held = w.room[:0]
@@ -252,6 +251,7 @@ func (c *core) nextLocked(w *worker) (check bool) {
 // proceedLocked begins the call that is now a worker's first, or lets the worker
 // rest; it reports whether the worker's memory is to be looked at before.
 func (c *core) proceedLocked(w *worker) (check bool) {
+	w.stopping = false // that was the call before, even if the worker has dropped it
 	w.disarmLocked()
 	w.held = c.dropUnsentLocked(w.held, 0)
 	if len(w.held) > 0 {
