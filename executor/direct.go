@@ -100,7 +100,7 @@ func (w *worker) sendDirect(cl *call) {
 // trySend sends a call if nothing has to be loaded for it.
 func (w *worker) trySend(cl *call) (sent bool, err error) {
 	program, slot := w.slots.last.of(cl)
-	if slot == nil {
+	if slot == nil || w.conn.ring.Room() < wire.HeaderSize+min(cl.size, wire.ArenaFrom) {
 		return false, nil
 	}
 	w.canStop(cl, program)

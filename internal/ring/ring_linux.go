@@ -142,7 +142,20 @@ func (r *Ring) Await(n int) bool {
 	w, head := &r.in.wait, r.in.own+uint64(n)
 	w.crowd.waits.Add(1)
 	defer w.crowd.waits.Add(-1)
-	return w.spins(func() bool { return r.in.head.Load() != head })
+	if !w.spins(func() bool { return r.in.head.Load() != head }) {
+		return false
+	}
+	_, err := r.in.filled()
+	return err == nil
+}
+
+// Room is how many bytes Write takes at once.
+func (r *Ring) Room() int {
+	n, err := r.out.free()
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // Write writes all of p. It returns syscall.EPIPE when the other side is gone.

@@ -284,3 +284,35 @@ func FuzzRing(f *testing.F) {
 		}
 	})
 }
+
+// A head that lies ends a wait for more at once, and so does one that goes back over bytes
+// that were seen, though it is within the stream.
+func TestRing_awaitCorrupt(t *testing.T) {
+	t.Parallel()
+	host, worker := pair(t)
+	worker.out.head.Store(streamSize + 1)
+	require.Zero(t, host.Buffered())
+	require.False(t, host.Await(0))
+
+	host, worker = pair(t)
+	_, err := worker.Write([]byte("text"))
+	require.NoError(t, err)
+	require.Equal(t, 4, host.Buffered())
+	worker.out.head.Store(3)
+	_, err = host.Read(make([]byte, 4))
+	require.Equal(t, ErrCorrupt, err)
+}
+
+// Room is what a Write takes without waiting for the worker.
+func TestRing_room(t *testing.T) {
+	t.Parallel()
+	host, worker := pair(t)
+	_, err := host.Write(make([]byte, streamSize-10))
+	require.NoError(t, err)
+	require.Equal(t, 10, host.Room())
+	_, err = worker.Read(make([]byte, 100))
+	require.NoError(t, err)
+	require.Equal(t, 110, host.Room())
+	worker.in.tail.Store(50)
+	require.Zero(t, host.Room(), "it has gone back")
+}

@@ -25,6 +25,7 @@ func (*Ring) File() *os.File            { return nil }
 func (*Ring) Read([]byte) (int, error)  { return 0, errors.ErrUnsupported }
 func (*Ring) Write([]byte) (int, error) { return 0, errors.ErrUnsupported }
 func (*Ring) Buffered() int             { return 0 }
+func (*Ring) Room() int                 { return 0 }
 func (*Ring) Await(int) bool            { return false }
 func (*Ring) Hangup()                   {}
 func (*Ring) Close() error              { return nil }

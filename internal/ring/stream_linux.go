@@ -28,6 +28,7 @@ type stream struct {
 	*control
 
 	data []byte // streamSize bytes
+	peer uint64 // the other side's position as it was last: it never goes back
 	own  uint64 // this side's position: what the shared memory says of it counts for nobody here
 	wait waiter
 }
@@ -61,10 +62,12 @@ func (s *stream) Read(p []byte) (int, error) {
 
 // filled is how many bytes there are to read.
 func (s *stream) filled() (int, error) {
-	n := s.head.Load() - s.own
-	if n > streamSize {
+	head := s.head.Load()
+	n := head - s.own
+	if n > streamSize || n < s.peer-s.own && s.peer-s.own <= streamSize {
 		return 0, ErrCorrupt
 	}
+	s.peer = head
 	return int(n), nil
 }
 
@@ -101,10 +104,12 @@ func (s *stream) Write(p []byte) (written int, err error) {
 
 // free is how much room there is.
 func (s *stream) free() (int, error) {
-	used := s.own - s.tail.Load()
-	if used > streamSize {
+	tail := s.tail.Load()
+	used := s.own - tail
+	if used > streamSize || used > s.own-s.peer {
 		return 0, ErrCorrupt
 	}
+	s.peer = tail
 	return int(streamSize - used), nil
 }
 
