@@ -93,6 +93,7 @@ func (c *core) finish() {
 		m.close()
 	}
 	clear(c.modules)
+	c.moduleBytes = 0
 	for s := range c.snapshots {
 		_ = s.bytes.Close()
 	}
