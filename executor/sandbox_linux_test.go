@@ -126,11 +126,7 @@ func TestSandbox_namespaces(t *testing.T) {
 		own, err := os.Readlink("/proc/self/ns/" + ns)
 		require.NoError(t, err)
 		its, err := os.Readlink(filepath.Join("/proc", strconv.Itoa(pid), "ns", ns))
-		if os.Getuid() != 0 {
-			require.Error(t, err, "it is not dumpable")
-			continue
-		}
-		require.NoError(t, err)
+		require.NoError(t, err, "root, or the owner of the user namespace, may look though it is not dumpable")
 		require.NotEqual(t, own, its, ns)
 	}
 	require.True(t, strings.HasSuffix(status(t, pid, "NSpid"), "\t1"), "it is the first process of its namespace")

@@ -228,10 +228,10 @@ func TestTenant_isolation(t *testing.T) {
 				tenants[pid][strconv.Itoa(i%6)] = true
 			}
 			if !tc.apart {
+				// Of six tenants, though one process may get a single call where the other is faster.
 				require.LessOrEqual(t, len(tenants), 2)
-				for pid, of := range tenants {
-					require.Greater(t, len(of), 1, "process %d served %q", pid, slices.Collect(maps.Keys(of)))
-				}
+				served := slices.Collect(maps.Values(tenants))
+				require.True(t, slices.ContainsFunc(served, func(of map[string]bool) bool { return len(of) > 1 }), "%v", served)
 				return
 			}
 			require.GreaterOrEqual(t, len(tenants), 6)
