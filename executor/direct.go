@@ -149,8 +149,13 @@ func (cl *call) answerHere() {
 		w.giveBackCall(cl)
 		return
 	}
-	if err := w.answer(cl); err != nil {
+	w.borrowed = true
+	err := w.answer(cl)
+	w.borrowed = false
+	if err != nil {
 		w.lost = err
+	}
+	if err != nil || w.holds() || w.conn.ring.Used() > arenaKept {
 		w.poke()
 	}
 }
@@ -191,11 +196,11 @@ func (w *worker) giveBackCall(cl *call) {
 func (cn *conn) answered() bool {
 	for {
 		n := cn.ring.Buffered()
-		h, whole := cn.r.Ready(n)
-		if whole {
+		h, ready := cn.r.Ready(n)
+		switch {
+		case ready == wire.Whole:
 			return h.Type == wire.TypeResult || h.Type == wire.TypeFail
-		}
-		if h.Type != 0 || !cn.ring.Await(n) {
+		case ready == wire.HeaderOnly || !cn.ring.Await(n): // who sends a payload bit by bit is not waited for here
 			return false
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
+	"runtime"
 	"time"
 
 	"github.com/sandpool/sandpool/internal/ring"
@@ -26,7 +27,7 @@ func (c *core) openRing(cn *conn) {
 	if !ring.Supported() || !cn.p.SendsBlobs() || cn.inline || os.Getenv(TransportEnv) == "pipe" {
 		return
 	}
-	r, err := ring.New(CPUCount())
+	r, err := ring.New(min(CPUCount(), runtime.GOMAXPROCS(0)))
 	if err == nil {
 		err = cn.p.SendFile(r.File())
 		if err != nil {

@@ -269,7 +269,7 @@ func (c *core) proceedLocked(w *worker) (check bool) {
 	case w.revoking: // it rests when the answer has come
 		w.armLocked(exitTimeout, nil)
 		return false
-	case c.opts.WorkerGrowth > 0 && !w.standby && !time.Now().Before(w.nextCheck):
+	case c.opts.WorkerGrowth > 0 && !w.borrowed && !w.standby && !time.Now().Before(w.nextCheck):
 		return true
 	default:
 		c.restLocked(w)

@@ -26,13 +26,14 @@ type worker struct {
 
 	io sync.Mutex // guards the fields below; held by the owner goroutine but for its sleep
 
-	lost    error // why the process is, found by another than the owner
-	conn    *conn
-	slots   slotTable
-	slot    uint32      // of the calls it serves
-	sending []callFrame // reused by unsent
-	cold    bool        // the current call had its module loaded
-	yielded time.Time   // when the goroutine last let others run
+	lost     error // why the process is, found by another than the owner
+	borrowed bool  // another goroutine than the owner takes an answer
+	conn     *conn
+	slots    slotTable
+	slot     uint32      // of the calls it serves
+	sending  []callFrame // reused by unsent
+	cold     bool        // the current call had its module loaded
+	yielded  time.Time   // when the goroutine last let others run
 
 	// Guarded by core.mu. held are its calls in the order of their turns: the first
 	// is running, the others are handed ahead. One that is done may stay
@@ -327,6 +328,7 @@ func (w *worker) expire() {
 // sent home.
 func (w *worker) leave(err error) {
 	c := w.core
+	defer func() { w.slots, w.sending = slotTable{}, nil }() // futures that are kept know the worker
 	if err == nil {
 		exit := w.conn.dismiss(c)
 		c.update(func() {

@@ -101,7 +101,12 @@ func (t *Tiny) finish(names []string, memory [2]uint32, locals []ValueType, body
 var onePage = [2]uint32{1, 1}
 
 // TinyEcho returns the guest of ABI.md: its output is its input.
-func TinyEcho() []byte {
+func TinyEcho() []byte { return tinyEcho("echo", 0) }
+
+// TinyLateEcho is TinyEcho for a guest that counts to turns before it reads its input.
+func TinyLateEcho(turns int32) []byte { return tinyEcho("late", turns) }
+
+func tinyEcho(name string, turns int32) []byte {
 	const at, n = firstLocal, firstLocal + 1
 	t := NewTiny()
 	body := new(Code).
@@ -109,16 +114,19 @@ func TinyEcho() []byte {
 		Get(paramFunction).Get(paramCodecs).Or().If().
 		I32(2).Append(t.Text("echo takes and returns raw bytes")).I32(0).I32(0).Call(t.Fail).
 		I32(1).Return().
-		End().
-		// for at < size { n = read(0, at, bufferSize); write(0, n); at += n }
-		Block().Loop().
+		End()
+	if turns > 0 {
+		body.Loop().Get(n).I32(1).Add().Tee(n).I32(turns).LtU().BrIf(0).End()
+	}
+	// for at < size { n = read(0, at, bufferSize); write(0, n); at += n }
+	body.Block().Loop().
 		Get(at).Get(paramSize).GeU().BrIf(1).
 		I32(0).Get(at).I32(bufferSize).Call(t.Read).Set(n).
 		I32(0).Get(n).Call(t.Write).
 		Get(at).Get(n).Add().Set(at).
 		Br(0).End().End().
 		I32(0)
-	return t.Finish("echo", onePage, []ValueType{I32, I32}, body)
+	return t.Finish(name, onePage, []ValueType{I32, I32}, body)
 }
 
 // TinyTrap returns a guest whose call executes unreachable.

@@ -176,21 +176,34 @@ func (r *Reader) Payload(buf []byte) ([]byte, error) {
 	}
 }
 
-// Ready reports whether a whole frame can be read without waiting, and its header; more
-// is how many bytes the underlying reader has at once. The header is zero where not all of
-// it is there, or a payload has been left unread. What it says has not been checked.
-func (r *Reader) Ready(more int) (h Header, whole bool) {
+// Ready reports how much of the next frame can be read without waiting, and its header
+// unless that is Nothing; more is how many bytes the underlying reader has at once. What the
+// header says has not been checked. The payload before must have been read.
+func (r *Reader) Ready(more int) (Header, Readiness) {
 	n := r.r.Buffered() + more
 	if n < HeaderSize || r.left > 0 {
-		return Header{}, false
+		return Header{}, Nothing
 	}
 	b, err := r.r.Peek(HeaderSize)
 	if err != nil {
-		return Header{}, false
+		return Header{}, Nothing
 	}
-	h = parse(b)
-	return h, uint64(n) >= HeaderSize+uint64(h.Length)
+	h := parse(b)
+	if uint64(n) < HeaderSize+uint64(h.Length) {
+		return h, HeaderOnly
+	}
+	return h, Whole
 }
+
+// A Readiness is how much of a frame is there.
+type Readiness int
+
+// The answers of [Reader.Ready].
+const (
+	Nothing    Readiness = iota // less than a header
+	HeaderOnly                  // a header, and not all of its payload
+	Whole
+)
 
 // Discard skips the last header's payload.
 func (r *Reader) Discard() error {

@@ -479,3 +479,31 @@ func TestWriter_appendFailure(t *testing.T) {
 	require.ErrorIs(t, w.Flush(), errClosed)
 	require.NoError(t, w.Flush(), "it is not tried again")
 }
+
+// Ready tells what is there without waiting for more, byte by byte as it comes.
+func TestReader_ready(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	require.NoError(t, wire.NewWriter(&b).Write(wire.Header{Type: wire.TypeResult, ID: 7}, []byte("text")))
+	frame := b.Bytes()
+	for have := range len(frame) + 1 {
+		r := wire.NewReader(bytes.NewReader(frame[:have]))
+		h, ready := r.Ready(have)
+		switch {
+		case have < wire.HeaderSize:
+			require.Equal(t, wire.Nothing, ready)
+			require.Zero(t, h)
+			continue
+		case have < len(frame):
+			require.Equal(t, wire.HeaderOnly, ready)
+		default:
+			require.Equal(t, wire.Whole, ready)
+		}
+		require.Equal(t, wire.Header{Type: wire.TypeResult, ID: 7, Length: 4}, h)
+	}
+	r := wire.NewReader(bytes.NewReader(frame))
+	_, err := r.Next(wire.Limits{{Type: wire.TypeResult, Max: 4}})
+	require.NoError(t, err)
+	_, ready := r.Ready(4)
+	require.Equal(t, wire.Nothing, ready, "a payload is left unread")
+}
