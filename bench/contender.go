@@ -23,6 +23,15 @@ type side struct {
 	open  func(ctx context.Context) (measure.Cell, error)
 }
 
+// sidesOf returns a side for each way of a contender.
+func sidesOf[W any](j measure.Job, ways []W, label func(W) string, open func(context.Context, measure.Job, W) (measure.Cell, error)) []side {
+	sides := make([]side, len(ways))
+	for i, w := range ways {
+		sides[i] = side{label(w), func(ctx context.Context) (measure.Cell, error) { return open(ctx, j, w) }}
+	}
+	return sides
+}
+
 // contenders are all there are, the floors first.
 func contenders() []contender {
 	return []contender{

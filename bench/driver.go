@@ -63,11 +63,7 @@ func (d *driver) sides(j measure.Job) ([]side, string) {
 		}}}, ""
 	}
 	ways, why := d.ways(j)
-	var sides []side
-	for _, w := range ways {
-		sides = append(sides, side{w, func(ctx context.Context) (measure.Cell, error) { return d.open(ctx, j, w) }})
-	}
-	return sides, why
+	return sidesOf(j, ways, func(w string) string { return w }, d.open), why
 }
 
 // How long a driver is waited for, besides the time of a box.
@@ -165,11 +161,11 @@ func (p *driverProcess) Run(ctx context.Context, b measure.Box) (measure.Samples
 		return measure.Samples{}, err
 	}
 	for _, pid := range reply.PIDs {
-		pss, _, err := processMemory(pid)
+		m, err := processMemory(pid)
 		if err != nil {
 			return measure.Samples{}, err
 		}
-		reply.Each = append(reply.Each, float64(pss))
+		reply.Each = append(reply.Each, float64(m.Pss))
 	}
 	return reply.Samples, nil
 }

@@ -70,11 +70,7 @@ func (e *extismSDK) sides(j measure.Job) ([]side, string) {
 	default:
 		return nil, "the peer of these rows is go-plugin"
 	}
-	var sides []side
-	for _, w := range ways {
-		sides = append(sides, side{w.label, func(ctx context.Context) (measure.Cell, error) { return open(ctx, j, w) }})
-	}
-	return sides, ""
+	return sidesOf(j, ways, func(w extismWay) string { return w.label }, open), ""
 }
 
 // An extismWorker is a compiled plugin with an instance that stays.

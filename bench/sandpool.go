@@ -91,11 +91,7 @@ func (s *sandpool) sides(j measure.Job) ([]side, string) {
 	case measure.Calls, measure.Modules:
 		ways, open = []way{waySnapshot}, s.scale
 	}
-	var sides []side
-	for _, w := range ways {
-		sides = append(sides, side{w.label, func(ctx context.Context) (measure.Cell, error) { return open(ctx, j, w) }})
-	}
-	return sides, ""
+	return sidesOf(j, ways, func(w way) string { return w.label }, open), ""
 }
 
 // A pool is an executor with a function for each of the guest's.

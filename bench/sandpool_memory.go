@@ -69,9 +69,11 @@ func (s *sandpool) live(ctx context.Context, j measure.Job, w way) (measure.Cell
 			if _, err := future.Wait(ctx); err != nil {
 				return samples, err
 			}
-			if _, memory[min(n, 1)], err = processMemory(future.Usage().PID); err != nil {
+			m, err := processMemory(future.Usage().PID)
+			if err != nil {
 				return samples, err
 			}
+			memory[min(n, 1)] = m.Anonymous
 		}
 		samples.Each = []float64{float64(memory[1]-memory[0]) / liveClones}
 		return samples, nil

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sandpool/sandpool/bench/internal/measure"
+	"github.com/sandpool/sandpool/internal/benchtest"
 )
 
 // errNoEnd is the error of a call that was to fail and has not.
@@ -32,15 +33,24 @@ func (u cpuUse) since(before cpuUse, host int) (hosts, workers time.Duration) {
 	return hosts, max(0, workers)
 }
 
+// processMemory is what a process occupies.
+func processMemory(pid int) (benchtest.Memory, error) {
+	m, ok := benchtest.MemoryOf(pid)
+	if !ok {
+		return m, errors.New("the system does not say what memory a process has")
+	}
+	return m, nil
+}
+
 // memoryCell measures the memory of processes, one sample each: Pss in bytes.
 func memoryCell(pids func() []int, end func() error) measure.Cell {
 	return cellFuncs{func(context.Context, measure.Box) (s measure.Samples, err error) {
 		for _, pid := range pids() {
-			pss, _, err := processMemory(pid)
+			m, err := processMemory(pid)
 			if err != nil {
 				return s, err
 			}
-			s.Each = append(s.Each, float64(pss))
+			s.Each = append(s.Each, float64(m.Pss))
 		}
 		return s, nil
 	}, end}

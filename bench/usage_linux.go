@@ -3,11 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -84,34 +82,4 @@ func awaitBusy(ctx context.Context, pid int) error {
 		}
 	}
 	return nil
-}
-
-// processMemory is what a process occupies, in bytes: Pss, which counts a page that
-// several have in parts, and Anonymous, which is what it has for itself of pages that
-// are in no file.
-func processMemory(pid int) (pss, anonymous int64, err error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
-	if err != nil {
-		return 0, 0, err
-	}
-	for line := range strings.Lines(string(b)) {
-		fields := strings.Fields(line)
-		if len(fields) < 2 {
-			continue
-		}
-		kib, err := strconv.ParseInt(fields[1], 10, 64)
-		if err != nil {
-			continue
-		}
-		switch fields[0] {
-		case "Pss:":
-			pss = kib << 10
-		case "Anonymous:":
-			anonymous = kib << 10
-		}
-	}
-	if pss == 0 {
-		return 0, 0, errors.New("the system does not say what memory a process has")
-	}
-	return pss, anonymous, nil
 }

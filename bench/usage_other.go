@@ -18,5 +18,3 @@ type cpuUse struct {
 func cpuNow() (cpuUse, bool) { return cpuUse{}, false }
 
 func awaitBusy(context.Context, int) error { return errors.ErrUnsupported }
-
-func processMemory(int) (pss, anonymous int64, err error) { return 0, 0, errors.ErrUnsupported }

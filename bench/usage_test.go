@@ -34,12 +34,12 @@ func TestCPUUse_since(t *testing.T) {
 
 func TestProcessMemory(t *testing.T) {
 	t.Parallel()
-	pss, anonymous, err := processMemory(os.Getpid())
+	m, err := processMemory(os.Getpid())
 	if runtime.GOOS != "linux" {
 		require.Error(t, err)
 		return
 	}
 	require.NoError(t, err)
-	require.Positive(t, pss)
-	require.Positive(t, anonymous)
+	require.Positive(t, m.Pss)
+	require.Positive(t, m.Anonymous)
 }

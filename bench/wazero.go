@@ -90,11 +90,7 @@ func (z *rawWazero) sides(j measure.Job) ([]side, string) {
 	default:
 		return nil, "the peer of these rows is go-plugin"
 	}
-	var sides []side
-	for _, w := range ways {
-		sides = append(sides, side{w.label, func(ctx context.Context) (measure.Cell, error) { return open(ctx, j, w) }})
-	}
-	return sides, ""
+	return sidesOf(j, ways, func(w wazeroWay) string { return w.label }, open), ""
 }
 
 // A wazeroWorker is a runtime with an instance that stays, and a way to call it.
