@@ -9,7 +9,7 @@ import (
 const (
 	spinWindow = 50 * time.Microsecond  // how long: waking a processor that sleeps takes up to half of it in a virtual machine, and what is woken so must not be too late for the other side
 	spinPause  = 500 * time.Microsecond // without it when it fails too often, twice as long each time
-	spinRest   = 500 * time.Millisecond // at most
+	spinRest   = 20 * time.Millisecond  // at most: a failure costs a quarter of a percent then
 	spinBatch  = 100                    // looks between two at the clock
 
 	spinCredit = 8 // what successes count at most, one each
