@@ -19,10 +19,11 @@ import (
 
 var deadlineRounds = flag.Int("deadline.rounds", 20, "BenchmarkDeadline: calls of each kind")
 
+const deadlineWall = 30 * time.Millisecond
+
 // BenchmarkDeadline measures how late deadlines are met, from the caller's side, and how
 // soon the worker has served another call after that, and prints a table: make bench-limits.
 func BenchmarkDeadline(b *testing.B) {
-	const wall = 30 * time.Millisecond
 	ex, err := executor.New(&executor.Options{Workers: 1, CacheDir: executor.NoCacheDir, Host: waiting(nil, nil)})
 	require.NoError(b, err)
 	defer func() { require.NoError(b, ex.Close()) }()
@@ -33,7 +34,7 @@ func BenchmarkDeadline(b *testing.B) {
 	}
 	good, start := load(false), load(true)
 	for b.Loop() {
-		fmt.Printf("\nHow late a deadline of %v is met; load %s\n", wall, benchtest.Load())
+		fmt.Printf("\nHow late a deadline of %v is met; load %s\n", deadlineWall, benchtest.Load())
 		for _, c := range []struct {
 			name   string
 			module *serialize.Module
@@ -53,10 +54,10 @@ func BenchmarkDeadline(b *testing.B) {
 			require.NoError(b, err)
 			var late, after benchtest.Series
 			for i := range *deadlineRounds + 1 {
-				fn.Limits.Wall = wall
+				fn.Limits.Wall = deadlineWall
 				began := time.Now()
 				_, err := executor.Submit(context.Background(), ex, fn, []byte{c.what}).Wait(b.Context())
-				over := time.Since(began) - wall
+				over := time.Since(began) - deadlineWall
 				require.True(b, errors.Is(err, &executor.LimitError{Limit: "wall"}), "%v", err)
 				began = time.Now()
 				_, err = executor.Submit(b.Context(), ex, next, []byte{guesttest.LimitsCount}).Wait(b.Context())
@@ -68,6 +69,31 @@ func BenchmarkDeadline(b *testing.B) {
 			}
 			fmt.Printf("| %s | %s | %s | %s | %s |\n", c.name, benchtest.Time(late.Min()), benchtest.Time(late.Median()), benchtest.Time(late.P99()), benchtest.Time(after.Median()))
 		}
+		late := lateInitializer(b, good)
+		fmt.Printf("| endless initializer | %s | %s | %s | |\n", benchtest.Time(late.Min()), benchtest.Time(late.Median()), benchtest.Time(late.P99()))
 		fmt.Printf("workers killed: %d\n", ex.Stats().WorkersKilled)
 	}
+}
+
+// lateInitializer is the row of an initializer without an end. After a few failures in a
+// row a module has to wait for its next try, and no call of that executor is served: each
+// has one of its own, with a worker that has loaded the module.
+func lateInitializer(b *testing.B, m *serialize.Module) (late benchtest.Series) {
+	b.Helper()
+	for range *deadlineRounds {
+		ex, err := executor.New(&executor.Options{
+			Workers: 1, CacheDir: guesttest.CodeCache(b), Host: waiting(nil, nil), StartMethod: startmethod.Precompiled,
+			Initializer: executor.Initializer{Name: "limits", Input: []byte{guesttest.LimitsSpin}},
+		})
+		require.NoError(b, err)
+		require.NoError(b, ex.Prewarm(b.Context(), 1, m))
+		fn := raw{Module: m, Name: "limits", StartMethod: startmethod.Precompiled}
+		fn.Limits.Wall = deadlineWall
+		began := time.Now()
+		_, err = executor.Submit(b.Context(), ex, fn, []byte{guesttest.LimitsCount}).Wait(b.Context())
+		late.Add(time.Since(began) - deadlineWall)
+		require.True(b, errors.Is(err, &executor.LimitError{Limit: "wall"}), "%v", err)
+		require.NoError(b, ex.Close())
+	}
+	return late
 }
