@@ -40,7 +40,7 @@ func (s *server) capture(h wire.Header) error {
 	t := &taking{s: s, c: c, inst: s.newInstance(sl)}
 	defer t.inst.close()
 	c.memory = t.inst.memory
-	s.watch(c, time.Duration(h.Time))
+	s.watch(c, time.Now(), time.Duration(h.Time))
 	got, f := t.guarded(request.WarmUp, w)
 	s.unwatch()
 	s.call = nil

@@ -17,8 +17,8 @@ const hostCallCost = 2 * wire.HeaderSize
 
 // guestHostCall is host_call(name, length, input, length) -> status.
 func (s *server) guestHostCall(_ context.Context, m api.Module, stack []uint64) {
-	name := view(m, "host_call", api.DecodeU32(stack[0]), api.DecodeU32(stack[1]))
-	input := view(m, "host_call", api.DecodeU32(stack[2]), api.DecodeU32(stack[3]))
+	name := s.view(m, "host_call", api.DecodeU32(stack[0]), api.DecodeU32(stack[1]))
+	input := s.view(m, "host_call", api.DecodeU32(stack[2]), api.DecodeU32(stack[3]))
 	s.call.lives()
 	stack[0] = api.EncodeU32(s.callHost(name, input))
 }
@@ -32,7 +32,7 @@ func (s *server) guestHostSize(_ context.Context, _ api.Module, stack []uint64) 
 // guestHostRead is host_read(pointer, offset, length) -> copied.
 func (s *server) guestHostRead(_ context.Context, m api.Module, stack []uint64) {
 	pointer, offset, length := api.DecodeU32(stack[0]), api.DecodeU32(stack[1]), api.DecodeU32(stack[2])
-	dst := view(m, "host_read", pointer, length)
+	dst := s.view(m, "host_read", pointer, length)
 	s.call.lives()
 	stack[0] = api.EncodeU32(copyFrom(dst, s.call.answer, offset))
 }

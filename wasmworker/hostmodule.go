@@ -55,14 +55,14 @@ func (s *server) instantiateHost(r wazero.Runtime) error {
 // inputRead is input_read(pointer, offset, length) -> copied.
 func (s *server) inputRead(_ context.Context, m api.Module, stack []uint64) {
 	pointer, offset, length := api.DecodeU32(stack[0]), api.DecodeU32(stack[1]), api.DecodeU32(stack[2])
-	dst := view(m, "input_read", pointer, length)
+	dst := s.view(m, "input_read", pointer, length)
 	s.call.lives()
 	stack[0] = api.EncodeU32(copyFrom(dst, s.call.input, offset))
 }
 
 // outputWrite is output_write(pointer, length).
 func (s *server) outputWrite(_ context.Context, m api.Module, stack []uint64) {
-	src := view(m, "output_write", api.DecodeU32(stack[0]), api.DecodeU32(stack[1]))
+	src := s.view(m, "output_write", api.DecodeU32(stack[0]), api.DecodeU32(stack[1]))
 	c := s.call
 	c.lives()
 	if total := c.output.size + uint64(len(src)); total > c.maxOutput {
@@ -74,7 +74,7 @@ func (s *server) outputWrite(_ context.Context, m api.Module, stack []uint64) {
 // codecName is codec_name(number, pointer, length) -> size of the name.
 func (s *server) codecName(_ context.Context, m api.Module, stack []uint64) {
 	number, pointer, length := api.DecodeU32(stack[0]), api.DecodeU32(stack[1]), api.DecodeU32(stack[2])
-	dst := view(m, "codec_name", pointer, length)
+	dst := s.view(m, "codec_name", pointer, length)
 	s.call.lives()
 	name := ""
 	if names := s.call.slot.Codecs; number >= guestabi.CodecNamed && uint64(number-guestabi.CodecNamed) < uint64(len(names)) {
@@ -87,8 +87,8 @@ func (s *server) codecName(_ context.Context, m api.Module, stack []uint64) {
 // guestFail is fail(code, message, length, stack, length).
 func (s *server) guestFail(_ context.Context, m api.Module, stack []uint64) {
 	code := api.DecodeU32(stack[0])
-	message := view(m, "fail", api.DecodeU32(stack[1]), api.DecodeU32(stack[2]))
-	trace := view(m, "fail", api.DecodeU32(stack[3]), api.DecodeU32(stack[4]))
+	message := s.view(m, "fail", api.DecodeU32(stack[1]), api.DecodeU32(stack[2]))
+	trace := s.view(m, "fail", api.DecodeU32(stack[3]), api.DecodeU32(stack[4]))
 	if code < guestabi.CodeError || code > guestabi.CodeOutput {
 		code = guestabi.CodeError
 	}
@@ -103,7 +103,7 @@ func (s *server) guestFail(_ context.Context, m api.Module, stack []uint64) {
 
 // guestLog is log(level, pointer, length).
 func (s *server) guestLog(_ context.Context, m api.Module, stack []uint64) {
-	line := view(m, "log", api.DecodeU32(stack[1]), api.DecodeU32(stack[2]))
+	line := s.view(m, "log", api.DecodeU32(stack[1]), api.DecodeU32(stack[2]))
 	s.call.lives()
 	s.log(api.DecodeI32(stack[0]), wire.StreamLog, line[:min(len(line), wire.MaxLogLine)])
 }
@@ -136,16 +136,26 @@ func (s *server) end(f *failure) {
 
 // view returns guest memory, or traps. The slice is the guest's memory itself:
 // copy out of it before the guest runs again.
-func view(m api.Module, function string, pointer, length uint32) []byte {
+func (s *server) view(m api.Module, function string, pointer, length uint32) []byte {
 	if length == 0 {
 		return nil
 	}
-	// A module without memory has a Memory that cannot be asked; the host has
-	// refused those whose interface needs one, so ask the export.
-	if mem := m.ExportedMemory("memory"); mem != nil {
+	if mem := s.linearOf(m); mem != nil {
 		if b, ok := mem.Read(pointer, length); ok {
 			return b
 		}
 	}
 	panic(trapError("out of bounds memory access in " + function))
 }
+
+// linearOf returns a guest's exported memory, or nil. A module without memory has a Memory
+// that cannot be asked; the host has refused those whose interface needs one, so ask the
+// export.
+func (s *server) linearOf(m api.Module) api.Memory {
+	if i := s.call.running; i != nil && i.module == m && i.linear != nil {
+		return i.linear
+	}
+	return m.ExportedMemory(exportMemory)
+}
+
+const exportMemory = "memory"

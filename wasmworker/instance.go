@@ -24,6 +24,7 @@ import (
 // An instance is a module instantiated for one call, or kept for several.
 type instance struct {
 	module   api.Module     // nil until that has succeeded
+	linear   api.Memory     // that it exports; nil for none
 	runtime  wazero.Runtime // its own under Fresh, else nil
 	memory   *snapshot.Memory
 	restorer *snapshot.Instance // nil when it cannot be restored
@@ -85,7 +86,7 @@ func (s *server) instantiate(inst *instance, c *call) *failure {
 		return c.classify(err)
 	}
 	inst.module, inst.meters = mod, metersOf(mod)
-	inst.invoke = mod.ExportedFunction(guestabi.ExportCall)
+	inst.invoke, inst.linear = mod.ExportedFunction(guestabi.ExportCall), mod.ExportedMemory(exportMemory)
 	if f := inst.prepare(sl); f != nil {
 		return f
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 
 	"github.com/sandpool/sandpool/internal/proc"
 )
@@ -22,7 +23,8 @@ func Main() {
 		return
 	}
 	// The goroutine of main, and of init, is tied to the first thread; a goroutine
-	// of its own hands over faster. It ends the process, so nothing waits for it.
+	// of its own hands over faster while it starts. It ends the process, so nothing waits
+	// for it.
 	go func() { os.Exit(run()) }()
 	select {}
 }
@@ -41,6 +43,7 @@ func run() int {
 		}
 		os.Exit(0)
 	}()
+	runtime.LockOSThread() // for snapshot.Pages.OneThread; it blocks in system calls alone but for guests that sleep
 	s, err := handshake(in, calls, out)
 	if err == nil {
 		s.dog = dog

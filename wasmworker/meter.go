@@ -126,14 +126,14 @@ func (s *server) tellUsage(c *call) error {
 	return s.out.Write(wire.Header{Type: wire.TypeUsage, ID: c.id}, b[:])
 }
 
-// watch has the watchdog see to a call.
-func (s *server) watch(c *call, wall time.Duration) {
+// watch has the watchdog see to a call that begins at now.
+func (s *server) watch(c *call, now time.Time, wall time.Duration) {
 	c.wall = wall
 	if c.slot.Meter {
 		c.cpuBegan = processTime()
 	}
 	if s.dog != nil {
-		s.dog.begin(c.id, wall, time.Duration(c.slot.CPU))
+		s.dog.begin(c.id, now, wall, time.Duration(c.slot.CPU))
 	}
 }
 

@@ -67,7 +67,8 @@ var idleLimits = wire.Limits{
 	{Type: wire.TypeCapture, Max: wire.MaxLoad},
 }
 
-// handshake reads HELLO, sandboxes the process and answers READY.
+// handshake reads HELLO, sandboxes the process and answers READY. Its goroutine, which the
+// server belongs to from then on, is locked to its thread.
 func handshake(in *proc.Inherited, calls *ledger, out *replies) (*server, error) {
 	s := &server{
 		in:      in,
@@ -109,6 +110,7 @@ func handshake(in *proc.Inherited, calls *ledger, out *replies) (*server, error)
 		return nil, fmt.Errorf("handshake: %w", err)
 	}
 	s.pages, s.draft = j.Pages, j.Draft
+	s.pages.OneThread()
 	if s.role == wire.RoleTemplate {
 		guardMemory(hello.Data)
 	}

@@ -55,9 +55,9 @@ func newWatchdog() *watchdog {
 	return w
 }
 
-// begin is the start of a call, which may take that long; 0 means any time. cpu bounds
+// begin is the start of a call at now, which may take that long; 0 means any time. cpu bounds
 // what all threads of the process use meanwhile.
-func (w *watchdog) begin(id uint64, wall, cpu time.Duration) {
+func (w *watchdog) begin(id uint64, now time.Time, wall, cpu time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.id, w.fired, w.deadline, w.cpuLimit = id, causeNone, time.Time{}, 0
@@ -69,7 +69,7 @@ func (w *watchdog) begin(id uint64, wall, cpu time.Duration) {
 		w.stopEarlyLocked()
 		return
 	}
-	w.began = time.Now()
+	w.began = now
 	if wall > 0 {
 		w.deadline = w.began.Add(wall)
 	}

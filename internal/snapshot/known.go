@@ -5,12 +5,12 @@ package snapshot
 const maxKnown = 64
 
 // known is the private pages that a scan has found. They stay private, and a page
-// becomes private by a page fault only. So as long as the process has had no page fault
-// since, there are no others, and a scan would find these again.
+// becomes private by a page fault only. So as long as no thread that writes to the memory has
+// had one since, there are no others, and a scan would find these again.
 //
-// Faults of other threads, and those that read, only make for a scan in vain.
+// Faults elsewhere, and those that read, only make for a scan in vain.
 type known struct {
-	faults uint64 // of the process before the scan; 0 when the ranges are not all
+	faults uint64 // before the scan; 0 when the ranges are not all
 	ranges [maxKnown]pageRange
 	n      int
 }

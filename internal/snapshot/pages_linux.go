@@ -120,11 +120,15 @@ func (p *Pages) private(region []byte, s *scratch, found func(from, to int) bool
 	return p.read(region, s, found)
 }
 
-// faults returns how many page faults the process has had, or 0 when that cannot be
-// told. The kernel counts each that has made a page private, whether the program
+// faults returns how many page faults there have been of those that write to memories, or 0
+// when that cannot be told. The kernel counts each that has made a page private, whether the program
 // wrote to the page or a system call did (mm_account_fault in its mm/memory.c).
 func (p *Pages) faults(s *scratch) uint64 {
-	if !p.tell || unix.Getrusage(unix.RUSAGE_SELF, &s.usage) != nil {
+	who := unix.RUSAGE_SELF
+	if p.one {
+		who = unix.RUSAGE_THREAD
+	}
+	if !p.tell || unix.Getrusage(who, &s.usage) != nil {
 		return 0
 	}
 	return uint64(s.usage.Minflt) + uint64(s.usage.Majflt)
