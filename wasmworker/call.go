@@ -69,7 +69,7 @@ func (s *server) serveCall(h wire.Header, input []byte) error {
 		return err
 	}
 	s.call = c
-	s.watch(c, time.Duration(h.Time))
+	s.watch(c, began, time.Duration(h.Time))
 	inst := s.take(sl)
 	reused := inst != nil
 	if s.keepsTooMuch() {
@@ -93,7 +93,7 @@ func (s *server) serveCall(h wire.Header, input []byte) error {
 		err = s.reply(wire.Header{
 			Type: wire.TypeResult, ID: h.ID, Slot: h.Slot,
 			Code: uint32(c.memory.Peak() / wasmPage), Time: int64(c.took),
-		}, &c.output)
+		}, &c.output, h.Flags&wire.FlagMore != 0)
 	}
 	inst.streams, inst.elapsed = c.system.State, c.system.Elapsed
 	kept := s.keep(inst, sl, f)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/sandpool/sandpool/internal/ring"
 	"github.com/sandpool/sandpool/internal/wire"
 )
 
@@ -90,15 +91,28 @@ func serveControl(pipe io.Reader, calls *ledger, out *replies, dog *watchdog) er
 type replies struct {
 	mu sync.Mutex // guards w; held while a frame is written, never while a guest runs
 	w  *wire.Writer
+
+	ring *ring.Ring // what w writes to; nil for a pipe
 }
 
 func newReplies(w io.Writer) *replies { return &replies{w: wire.NewWriter(w)} }
 
-// moveTo has all frames to come go elsewhere.
-func (r *replies) moveTo(w io.Writer) {
+// moveTo has all frames to come go to a ring.
+func (r *replies) moveTo(to *ring.Ring) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.w = wire.NewWriter(w)
+	r.w, r.ring = wire.NewWriter(to), to
+}
+
+// WriteQuietly sends one frame and leaves the host asleep, where that can be.
+func (r *replies) WriteQuietly(h wire.Header, parts ...[]byte) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ring != nil {
+		r.ring.Quiet(true)
+		defer r.ring.Quiet(false)
+	}
+	return r.w.Write(h, parts...)
 }
 
 // Write sends one frame.

@@ -54,8 +54,12 @@ func (s *server) placedInput(h wire.Header) ([]byte, error) {
 	return s.ring.Input(int(n)), nil
 }
 
-// reply sends a RESULT with the output, or tells the host that this is in the arena.
-func (s *server) reply(h wire.Header, output *chunks) error {
+// reply sends a RESULT with the output, or tells the host that this is in the arena. more
+// says that other calls are known to follow.
+func (s *server) reply(h wire.Header, output *chunks, more bool) error {
+	if !output.placed && more {
+		return s.out.WriteQuietly(h, output.parts...)
+	}
 	if !output.placed {
 		return s.out.Write(h, output.parts...)
 	}

@@ -149,6 +149,35 @@ func (r *Ring) Await(n int) bool {
 	return err == nil
 }
 
+// Sleep waits until Buffered is not n any more and reports whether it is; it also returns
+// when called off by [Ring.Interrupt], after stop has been set, and when the other side is
+// gone.
+func (r *Ring) Sleep(n int, stop *atomic.Bool) bool {
+	w, head := &r.in.wait, r.in.own+uint64(n)
+	w.crowd.waits.Add(1)
+	defer w.crowd.waits.Add(-1)
+	return w.sleep(&r.in.reader, func() bool { return r.in.head.Load() != head }, stop) == nil
+}
+
+// Interrupt ends a Sleep. Any goroutine may call it, until Close.
+func (r *Ring) Interrupt() {
+	r.in.reader.Store(0)
+	futexWake(&r.in.reader)
+}
+
+// LookEvery has Read look by itself for what comes, that often while it sleeps; 0 means as
+// often as a Read does that the other side is sure to wake.
+func (r *Ring) LookEvery(d time.Duration) {
+	r.in.wait.calm = d > 0
+	if d <= 0 {
+		d = hostLooks
+	}
+	r.in.wait.most = d
+}
+
+// Quiet has Write leave the other side asleep, or wake it again.
+func (r *Ring) Quiet(quiet bool) { r.out.quiet = quiet }
+
 // Room is how many bytes Write takes at once.
 func (r *Ring) Room() int {
 	n, err := r.out.free()

@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -315,4 +316,70 @@ func TestRing_room(t *testing.T) {
 	require.Equal(t, 110, host.Room())
 	worker.in.tail.Store(50)
 	require.Zero(t, host.Room(), "it has gone back")
+}
+
+// A sleep ends when something comes, when it is called off, however early, and with the
+// other side.
+func TestRing_sleep(t *testing.T) {
+	t.Parallel()
+	host, worker := pair(t)
+	var stop atomic.Bool
+	sleep := func() chan bool {
+		came := make(chan bool, 1)
+		n := host.Buffered() // of before anything comes
+		go func() { came <- host.Sleep(n, &stop) }()
+		return came
+	}
+	for range 200 {
+		came := sleep()
+		_, err := worker.Write([]byte("x"))
+		require.NoError(t, err)
+		require.True(t, <-came)
+		_, err = host.Read(make([]byte, 1))
+		require.NoError(t, err)
+
+		came = sleep()
+		stop.Store(true)
+		host.Interrupt()
+		require.False(t, <-came)
+		stop.Store(false)
+	}
+	came := sleep()
+	host.Hangup()
+	require.False(t, <-came)
+}
+
+// What is written quietly is found by a reader that looks, and announced with the next that
+// is not.
+func TestRing_quiet(t *testing.T) {
+	t.Parallel()
+	host, worker := pair(t)
+	got := make(chan int, 10)
+	read := func() {
+		n, err := host.Read(make([]byte, 10))
+		if err != nil {
+			n = -1
+		}
+		got <- n
+	}
+	host.LookEvery(time.Millisecond)
+	go read()
+	worker.Quiet(true)
+	_, err := worker.Write([]byte("ab"))
+	require.NoError(t, err)
+	require.Equal(t, 2, <-got)
+	_, err = worker.Write(make([]byte, streamSize)) // all there is room for
+	require.NoError(t, err)
+	worker.Quiet(false)
+	full := make(chan error, 1)
+	go func() {
+		_, err := worker.Write([]byte("c"))
+		full <- err
+	}()
+	for left := streamSize + 1; left > 0; {
+		n, err := host.Read(make([]byte, 1000))
+		require.NoError(t, err)
+		left -= n
+	}
+	require.NoError(t, <-full)
 }

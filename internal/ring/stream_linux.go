@@ -1,6 +1,7 @@
 package ring
 
 import (
+	"errors"
 	"io"
 	"sync/atomic"
 	"syscall"
@@ -31,6 +32,8 @@ type stream struct {
 	peer uint64 // the other side's position as it was last: it never goes back
 	own  uint64 // this side's position: what the shared memory says of it counts for nobody here
 	wait waiter
+
+	quiet bool // nobody is woken by Write, unless it has to wait
 }
 
 // Read reads what is there, at least one byte.
@@ -82,6 +85,7 @@ func (s *stream) Write(p []byte) (written int, err error) {
 			return written, syscall.EPIPE
 		}
 		if free == 0 {
+			wake(&s.reader)
 			full := s.own - streamSize
 			if err := s.wait.until(&s.writer, func() bool { return s.tail.Load() != full }); err == io.EOF { //nolint:errorlint // until returns a bare io.EOF
 				return written, syscall.EPIPE
@@ -96,7 +100,9 @@ func (s *stream) Write(p []byte) (written int, err error) {
 		copy(s.data, p[first:n])
 		s.own += uint64(n)
 		s.head.Store(s.own)
-		wake(&s.reader)
+		if !s.quiet {
+			wake(&s.reader)
+		}
 		p, written = p[n:], written+n
 	}
 	return written, nil
@@ -126,6 +132,7 @@ func (s *stream) hangup() {
 type waiter struct {
 	gone  atomic.Bool    // the other side is
 	most  time.Duration  // between two looks, whoever says what
+	calm  bool           // it is in no hurry: it sleeps at once
 	crowd *crowd         // of a host's waits; nil in a worker
 	hint  *atomic.Uint32 // of a worker: 0 says that there is no processor to spin on
 	spin  spin
@@ -141,17 +148,28 @@ func (w *waiter) until(futex *atomic.Uint32, ready func() bool) error {
 		w.crowd.waits.Add(1)
 		defer w.crowd.waits.Add(-1)
 	}
-	if w.spins(ready) {
+	if !w.calm && w.spins(ready) {
 		return nil
 	}
+	return w.sleep(futex, ready, nil)
+}
+
+// errInterrupted reports that a sleep was called off.
+var errInterrupted = errors.New("ring: interrupted")
+
+// sleep is until by the futex alone. It returns errInterrupted when stop is set; who does
+// that wakes the futex.
+func (w *waiter) sleep(futex *atomic.Uint32, ready func() bool, stop *atomic.Bool) error {
 	for n := 0; ; n++ {
 		futex.Store(1)
-		if ready() {
+		switch {
+		case ready():
 			futex.Store(0)
 			return nil
-		}
-		if w.gone.Load() {
+		case w.gone.Load():
 			return io.EOF
+		case stop != nil && stop.Load():
+			return errInterrupted
 		}
 		if n == rude {
 			return ErrCorrupt

@@ -101,6 +101,11 @@ const FlagCommand uint16 = 4
 // [ArenaPayload].
 const FlagArena uint16 = 8
 
+// FlagMore on a CALL says that others follow at once: where frames travel through shared
+// memory the worker need not wake the host with this one's answer, only with the last one's. A
+// host that sets it looks by itself now and then.
+const FlagMore uint16 = 16
+
 // ArenaPayload is the size of what follows the header of a frame with FlagArena: a
 // little-endian number of 64 bits.
 const ArenaPayload = 8

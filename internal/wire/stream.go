@@ -195,6 +195,23 @@ func (r *Reader) Ready(more int) (Header, Readiness) {
 	return h, Whole
 }
 
+// Await waits until the next frame has begun to come: until its header is there, and its
+// payload as well if both fit the buffer. The payload before must have been read. It
+// returns the errors that Next and Payload would, those of the stream alone.
+func (r *Reader) Await() error {
+	b, err := r.r.Peek(HeaderSize)
+	if err != nil {
+		if len(b) > 0 {
+			err = unexpected(err)
+		}
+		return err
+	}
+	if n := parse(b).Length; n <= uint32(r.r.Size()-HeaderSize) {
+		_, err = r.r.Peek(HeaderSize + int(n))
+	}
+	return unexpected(err)
+}
+
 // A Readiness is how much of a frame is there.
 type Readiness int
 
