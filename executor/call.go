@@ -65,9 +65,12 @@ type call struct {
 	done      chan struct{}
 	admitted  chan struct{}   // closed when the call is queued or done; nil unless its Submit waits for room
 	values    context.Context //nolint:containedctx // what Submit's ctx carries, for host functions; it never ends
-	ended     <-chan struct{} // closed when Submit's ctx has ended; nil if it cannot
+	ended     <-chan struct{} // closed when Submit's ctx has ended; nil if it cannot, as are the next two
 	expire    func()          // ends the call with the cause of that
+	watch     func()          // has expire called then
+	bind      func(*call)     // makes another call end with the same ctx; of a Map's calls only
 	streams   *callStreams    // nil for none
+	items     *items          // nil but for such a one
 	keep      *resultKey      // where the result is to be kept; nil for nowhere
 
 	depth  int           // 1 unless nested
@@ -136,7 +139,7 @@ func failed(err error) *call {
 // forget, under the core's lock, drops what only a call that goes on needs.
 func (cl *call) forget() {
 	cl.input, cl.module, cl.worker, cl.tenant = nil, nil, nil, nil
-	cl.values, cl.hostCtx, cl.parent, cl.hook, cl.expire = nil, nil, nil, nil, nil
+	cl.values, cl.hostCtx, cl.parent, cl.hook = nil, nil, nil, nil
 	if cl.core != nil {
 		cl.core.releaseLocked(cl.start.snap)
 	}

@@ -58,6 +58,7 @@ type core struct {
 	waiting   int                  // of these, that count against MaxPending
 	queue     queue                // calls that are ready for a worker
 	over      callList             // calls whose context was found ended, until they have heard of it
+	bundles   map[*call]struct{}   // calls with items that are not done
 	blocked   map[*tenant]struct{} // tenants with calls whose Submit waits for room
 	modules   map[moduleKey]*module
 	stopGrace time.Duration          // set by tests; see stopGrace
@@ -68,6 +69,7 @@ type core struct {
 	fleet     fleet
 	arriving  *call                      // of the Submit whose transition this is
 	lent      *worker                    // whose call is lent; nil for none
+	now       time.Time                  // of this transition; zero until somebody asks
 	fed       []*worker                  // that may be handed more calls, of this transition
 	after     []func()                   // what is left to be done without the lock
 	procs     map[*proc.Process]struct{} // every process that has not been reaped
@@ -102,6 +104,7 @@ func newCore(o Options, id uint64, setup setup) *core {
 		quit:      make(chan struct{}),
 		queue:     newQueue(o.TenantWorkers),
 		blocked:   make(map[*tenant]struct{}),
+		bundles:   make(map[*call]struct{}),
 		modules:   make(map[moduleKey]*module),
 		stopGrace: stopGrace,
 		capturing: make(map[*image]*module),
@@ -149,13 +152,35 @@ func (c *core) transition(f func()) (after []func()) {
 		}
 		after, c.after = c.after, nil
 	}()
+	c.now = time.Time{}
 	f()
 	c.settleLocked()
-	c.arriving = nil
+	c.arriving, c.now = nil, time.Time{}
 	if afterTransition != nil {
 		afterTransition(c)
 	}
 	return nil // set above
+}
+
+// aside is update for what needs no settling.
+func (c *core) aside(f func()) {
+	c.mu.Lock()
+	f()
+	after := c.after
+	c.after = nil
+	c.mu.Unlock()
+	for _, do := range after {
+		do()
+	}
+}
+
+// nowLocked is the time of the transition that is under way: to ask for the time takes as
+// long as most of what a transition does.
+func (c *core) nowLocked() time.Time {
+	if c.now.IsZero() {
+		c.now = time.Now()
+	}
+	return c.now
 }
 
 func (c *core) panickedLocked(p any) {
@@ -252,9 +277,7 @@ func (c *core) stopTimerLocked() {
 func (c *core) enqueueLocked(cl *call, front bool) {
 	cl.state, cl.worker, cl.seq = Queued, nil, 0
 	if cl.kind != callPreload && cl.depth == 1 && !cl.counted {
-		cl.counted = true
-		c.waiting++
-		cl.tenant.waiting++
+		c.countWaitingLocked(cl)
 	}
 	if !c.prepareLocked(cl) {
 		return
@@ -264,6 +287,13 @@ func (c *core) enqueueLocked(cl *call, front bool) {
 		return
 	}
 	c.giveTaskLocked(cl)
+}
+
+// countWaitingLocked counts a call as waiting.
+func (c *core) countWaitingLocked(cl *call) {
+	cl.counted = true
+	c.waiting++
+	cl.tenant.waiting++
 }
 
 // leaveQueueLocked counts a call as waiting no more.
@@ -305,12 +335,15 @@ func (c *core) finishLocked(cl *call, output []byte, err error) {
 	cl.state, cl.output, cl.err = Done, output, err
 	cl.owner = nil
 	c.afterCallLocked(cl)
+	if cl.items != nil {
+		c.finishItemsLocked(cl, err)
+	}
 	if cl.module != nil {
 		c.leaveModuleLocked(cl.module)
 	}
 	if cl.tenant != nil {
 		c.pending--
-		if !blocked { // else it never was taken in
+		if !blocked && cl.items == nil { // else it never was taken in, or its items are counted
 			c.stats.count(err)
 		}
 		c.queue.release(cl.tenant)

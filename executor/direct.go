@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -14,9 +15,10 @@ import (
 // the rest. So where a worker waits that has all a call needs, Submit writes the CALL by
 // itself and leaves the owner asleep: the call is lent. Then
 //
-//   - [Future.Wait] looks for the answer for some microseconds, and takes it if it comes;
-//   - or else it wakes the owner, which does what it always does;
-//   - so does everybody who may want to know of the call in another way: the next Submit,
+//   - [Future.Wait] waits for the answer in the owner's place, spinning for some microseconds
+//     and then asleep, and takes it;
+//   - if something else comes, or the owner is wanted, that is woken and does what it always does;
+//   - so does everybody who may want to know of a call that nobody waits for: the next Submit,
 //     [Future.Done], and a timer, after lentAtMost.
 //
 // A worker's process, pipes and slots belong to whoever holds worker.io.
@@ -29,7 +31,7 @@ const (
 // lendLocked notes that the Submit which is under way may send its call by itself, and
 // reports whether it may.
 func (c *core) lendLocked(w *worker, cl *call) bool {
-	if c.arriving != cl || !w.direct || cl.kind != callFunction || cl.depth > 1 || cl.size > directBytes ||
+	if c.arriving != cl || !w.direct || cl.items != nil || cl.kind != callFunction || cl.depth > 1 || cl.size > directBytes ||
 		len(w.held) != 1 || w.revoking || w.condemned {
 		return false
 	}
@@ -42,12 +44,16 @@ func (c *core) attendLocked(w *worker) {
 	if w.lent == nil {
 		return
 	}
-	c.reclaimLocked(w)
+	c.reclaimLocked(w, w.lent)
 	w.poke()
 }
 
-// reclaimLocked ends that a worker's call is lent.
-func (c *core) reclaimLocked(w *worker) {
+// reclaimLocked ends that a worker's call is lent, or claimed. From now on the call ends with its
+// context: it is over so soon where it stays lent that this is not worth watching.
+func (c *core) reclaimLocked(w *worker, cl *call) {
+	if cl.state != Done && cl.release == nil {
+		c.watchLaterLocked(cl)
+	}
 	w.lent = nil
 	if c.lent == w {
 		c.lent = nil
@@ -73,11 +79,11 @@ func (cl *call) attend() {
 	if w == nil {
 		return
 	}
-	w.core.mu.Lock()
-	defer w.core.mu.Unlock()
-	if w.lent == cl {
-		w.core.attendLocked(w)
-	}
+	w.core.aside(func() {
+		if w.lent == cl {
+			w.core.attendLocked(w)
+		}
+	})
 }
 
 // sendDirect sends a call that was lent, or leaves that to the owner.
@@ -110,7 +116,7 @@ func (w *worker) trySend(cl *call) (sent bool, err error) {
 	w.slots.clock++
 	slot.used = w.slots.clock
 	w.slot = slot.number
-	if err := w.send(); !errors.Is(err, errUnwanted) {
+	if err := w.send(cl); !errors.Is(err, errUnwanted) {
 		return true, err
 	}
 	return false, nil // it has been cancelled: the owner goes on to the next
@@ -127,14 +133,14 @@ func (w *worker) armBackstop(cl *call) bool {
 	if wall := cl.target.limits.Wall; wall > 0 {
 		limit = min(limit, wall)
 	}
-	w.armLocked(limit, nil)
-	w.backstop = true
+	w.deadline, w.late, w.limit, w.backstop = w.began.Add(limit), nil, limit, true
+	w.setTimerLocked(limit)
 	return true
 }
 
-// answerHere takes the answer of a call that is lent if it comes at once. Otherwise the
-// owner is left to it.
-func (cl *call) answerHere() {
+// answerHere waits for the answer of a call that is lent, and takes it, unless ctx ends, or the
+// owner is wanted. Then the call is left to that.
+func (cl *call) answerHere(ctx context.Context) {
 	w := cl.direct
 	if w == nil || !w.claim(cl) {
 		return
@@ -145,12 +151,12 @@ func (cl *call) answerHere() {
 	}
 	defer w.io.Unlock()
 	defer w.notPanicked()
-	if !w.conn.answered() {
+	if !w.answered(ctx, cl) {
 		w.giveBackCall(cl)
 		return
 	}
 	w.borrowed = true
-	err := w.answer(cl)
+	err := w.answer(cl) //nolint:contextcheck // ctx bounds the wait, not the call
 	w.borrowed = false
 	if err != nil {
 		w.lost = err
@@ -162,45 +168,61 @@ func (cl *call) answerHere() {
 
 // claim takes a call that is lent, and reports whether it was. One whose worker is to be
 // looked at afterwards is the owner's.
-func (w *worker) claim(cl *call) bool {
+func (w *worker) claim(cl *call) (claimed bool) {
 	c := w.core
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if w.lent != cl || w.stopping {
-		return false
-	}
-	if c.opts.WorkerGrowth > 0 && !time.Now().Before(w.nextCheck) {
-		c.attendLocked(w)
-		return false
-	}
-	w.lent = nil
-	if c.lent == w {
-		c.lent = nil
-	}
-	return true
+	c.aside(func() {
+		if w.lent != cl || w.stopping {
+			return
+		}
+		if c.opts.WorkerGrowth > 0 && !w.began.Before(w.nextCheck) {
+			c.attendLocked(w)
+			return
+		}
+		w.lent = nil
+		if c.lent == w {
+			c.lent = nil
+		}
+		claimed = true
+	})
+	return claimed
 }
 
 // giveBackCall leaves a call that was claimed to the owner.
 func (w *worker) giveBackCall(cl *call) {
 	c := w.core
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(w.held) > 0 && w.held[0] == cl {
-		c.reclaimLocked(w)
-	}
+	c.aside(func() {
+		if len(w.held) > 0 && w.held[0] == cl {
+			c.reclaimLocked(w, cl)
+		}
+	})
 	w.poke()
 }
 
-// answered waits for a moment for the answer of the call that runs, and reports whether
-// it can be read without waiting.
-func (cn *conn) answered() bool {
+// answered waits for the answer of the call that runs, and reports whether it can be read
+// without waiting.
+func (w *worker) answered(ctx context.Context, cl *call) bool {
+	cn, asleep := w.conn, false
 	for {
 		n := cn.ring.Buffered()
 		h, ready := cn.r.Ready(n)
 		switch {
 		case ready == wire.Whole:
 			return h.Type == wire.TypeResult || h.Type == wire.TypeFail
-		case ready == wire.HeaderOnly || !cn.ring.Await(n): // who sends a payload bit by bit is not waited for here
+		case ready == wire.HeaderOnly: // who sends a payload bit by bit is not waited for here
+			return false
+		case cn.ring.Await(n):
+			continue
+		}
+		if !asleep { // until this returns
+			asleep = true
+			w.nap.set(cn.ring)
+			defer w.nap.set(nil)
+			defer context.AfterFunc(ctx, w.poke)()
+			if cl.watch != nil {
+				cl.watch()
+			}
+		}
+		if !cn.ring.Sleep(n, &w.poked) {
 			return false
 		}
 	}

@@ -65,7 +65,7 @@ func (c *core) makeWayLocked() bool {
 		return false // sizeLocked sees to it that there is a place to try
 	}
 	for _, w := range c.fleet.idle {
-		if w.bound && time.Since(w.boundAt) >= tenure {
+		if w.bound && c.nowLocked().Sub(w.boundAt) >= tenure {
 			c.retireLocked(w)
 			return true
 		}
@@ -140,11 +140,14 @@ func (c *core) choose(list []*worker, cl *call) int {
 // isolates reports whether tenants have workers of their own.
 func (c *core) isolates() bool { return c.opts.IsolateTenants != Off }
 
-// assignLocked gives an idle worker its next call, and takes that out of the queue.
+// assignLocked gives an idle worker its next call, which it takes out of the queue: of a
+// call with items, some.
 func (c *core) assignLocked(w *worker, cl *call) {
-	c.unlistLocked(cl)
+	f := &c.fleet
+	most := c.shareLocked(w, cl, f.busy+len(f.idle)+1)
+	cl = c.takeLocked(cl, most, aheadBytes/2)
 	if !w.bound {
-		w.domain, w.bound, w.boundAt = cl.target.tenant, true, time.Now()
+		w.domain, w.bound, w.boundAt = cl.target.tenant, true, c.nowLocked()
 	}
 	if len(w.held) == 0 {
 		w.held = append(w.room[:0], cl)
@@ -157,6 +160,9 @@ func (c *core) assignLocked(w *worker, cl *call) {
 	c.serveLocked(w, cl)
 	c.beginLocked(w)
 	c.feedLocked(w)
+	if cl.weight() > 1 {
+		c.wakeLocked(w.began.Add(stallAfter))
+	}
 	if !c.lendLocked(w, cl) {
 		w.poke()
 	}
@@ -165,7 +171,7 @@ func (c *core) assignLocked(w *worker, cl *call) {
 // beginLocked notes that the first call a worker holds is running.
 func (c *core) beginLocked(w *worker) {
 	cl := w.held[0]
-	w.began = time.Now()
+	w.began = c.nowLocked()
 	if cl.seq == 0 || cl.seq > w.deadSeq {
 		w.deadBytes = 0 // the worker has read past them, or is reading
 	}
@@ -174,6 +180,9 @@ func (c *core) beginLocked(w *worker) {
 	}
 	c.leaveQueueLocked(cl)
 	cl.state = Running
+	if cl.items != nil {
+		cl.items.began = w.began
+	}
 	cl.usage.Queue = w.began.Sub(cl.submitted)
 	cl.usage.Worker, cl.usage.PID = w.number, w.pid
 	cl.usage.Attempts++
@@ -200,21 +209,21 @@ func (c *core) topUpLocked() {
 
 func (c *core) handAheadLocked(w *worker) {
 	head := w.held[0]
-	pace := head.module.pace[head.target.name]
-	if pace == 0 || pace > aheadTime {
-		return
-	}
-	ahead := len(w.held) - 1
-	most := min(int(aheadTime/pace), c.opts.Batch, c.queue.size/max(1, c.fleet.busy)+1)
+	most := c.shareLocked(w, head, max(1, c.fleet.busy))
 	if n := c.opts.CallsPerWorker; n > 0 {
-		most = min(most, n-w.calls-1)
+		most = min(most, n-w.calls-head.weight())
+	}
+	bytes, ahead := w.deadBytes, 0
+	for i, cl := range w.held {
+		if i > 0 {
+			ahead += cl.weight()
+		}
+		if i > 0 || cl.items != nil { // what one call by itself has sent is being read
+			bytes += cl.size + wire.HeaderSize
+		}
 	}
 	if ahead > most/2 {
 		return // few large batches rather than many small ones
-	}
-	bytes := w.deadBytes
-	for _, cl := range w.held[1:] {
-		bytes += cl.size + wire.HeaderSize
 	}
 	handed := false
 	for ahead < most {
@@ -225,19 +234,39 @@ func (c *core) handAheadLocked(w *worker) {
 		if cl == nil || cl.target != head.target || cl.kind != head.kind || cl.start != head.start {
 			break
 		}
-		if bytes += cl.size + wire.HeaderSize; bytes > aheadBytes {
+		size := cl.size
+		if cl.items != nil {
+			size = itemBytes // the first of them is not larger
+		}
+		if bytes+size+wire.HeaderSize > aheadBytes {
 			break
 		}
-		c.queue.remove(cl) // it counts as waiting until it begins
+		cl = c.takeLocked(cl, most-ahead, aheadBytes-bytes)
+		bytes += cl.size + wire.HeaderSize
 		w.held = append(w.held, cl)
 		cl.worker = w
 		cl.module.users++
 		handed = true
-		ahead++
+		ahead += cl.weight()
 	}
 	if handed {
-		c.wakeLocked(time.Now().Add(stallAfter))
+		c.wakeLocked(c.nowLocked().Add(stallAfter))
 	}
+}
+
+// shareLocked is how many calls like one a worker may be given at a time that is one of so
+// many: as many as have taken a fraction of a millisecond together, none where that is
+// not known.
+func (c *core) shareLocked(w *worker, cl *call, workers int) int {
+	pace := cl.module.pace[cl.target.name]
+	if pace == 0 || pace > aheadTime {
+		return 0
+	}
+	most := min(int(aheadTime/pace), c.opts.Batch, (c.queue.size+c.queuedItemsLocked())/workers+1)
+	if n := c.opts.CallsPerWorker; n > 0 {
+		most = min(most, n-w.calls)
+	}
+	return most
 }
 
 // nextInTurnLocked returns the call that is next in the queue for a worker that
@@ -258,10 +287,15 @@ func (c *core) nextInTurnLocked(w *worker) *call {
 // giveBackLocked puts the calls that a worker was handed ahead back to the front
 // of the queue. They have not begun.
 func (c *core) giveBackLocked(w *worker) {
-	if len(w.held) < 2 {
-		return
+	if len(w.held) > 0 {
+		c.apartAtLocked(w, 0)
+		c.giveBackFromLocked(w, 1)
 	}
-	back := w.held[1:]
+}
+
+// giveBackFromLocked is giveBackLocked for those from place i on.
+func (c *core) giveBackFromLocked(w *worker, i int) {
+	back := w.held[i:]
 	for _, cl := range back {
 		c.letGoLocked(cl)
 	}
@@ -271,7 +305,7 @@ func (c *core) giveBackLocked(w *worker) {
 		}
 	}
 	clear(back)
-	w.held = w.held[:1]
+	w.held = w.held[:i]
 }
 
 // letGoLocked ends a worker's own hold of a call.

@@ -91,7 +91,7 @@ func (c *core) readyLocked(w *worker) {
 // lets it wait.
 func (c *core) restLocked(w *worker) {
 	f := &c.fleet
-	w.idleSince = time.Now()
+	w.idleSince = c.nowLocked()
 	switch {
 	case w.tasks.len() > 0:
 		c.beginTaskLocked(w)

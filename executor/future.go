@@ -2,11 +2,8 @@ package executor
 
 import (
 	"context"
-	"errors"
 	"runtime/debug"
 	"sync"
-
-	"github.com/sandpool/sandpool/serialize"
 )
 
 // A Future is the result of a call, now or later. Submit makes it; all its
@@ -32,7 +29,7 @@ func (f *Future[T]) Wait(ctx context.Context) (T, error) {
 		return f.result()
 	default:
 	}
-	f.call.answerHere() //nolint:contextcheck // ctx bounds the wait, not the call, and this waits for microseconds
+	f.call.answerHere(ctx)
 	select {
 	case <-f.call.done:
 		return f.result()
@@ -111,24 +108,7 @@ func (f *Future[T]) result() (T, error) {
 
 // decode sets val to what the output holds.
 func (f *Future[T]) decode() error {
-	t := &f.call.target
-	if raw, ok := any(&f.val).(*[]byte); ok && f.call.core.opts.ResultReducers == nil {
-		*raw = f.call.output
-		return nil
-	}
-	codec, err := serialize.CodecByName(t.out)
-	if err != nil {
-		return err
-	}
-	reducers := f.call.core.opts.ResultReducers // a call that is done well has been in a core
-	if t.command {
-		reducers = nil // the result is not the guest's
-	}
-	err = reducers.Decode(codec, f.call.output, &f.val, t.limits.Decoded)
-	if b, ok := errors.AsType[*serialize.BoundError](err); ok {
-		return &LimitError{Limit: LimitDecoded, Max: b.Max, Used: b.Need}
-	}
-	return err
+	return decodeOutput(&f.call.core.opts, &f.call.target, f.call.output, &f.val) // a call that is done well has been in a core
 }
 
 // OnDone has fn called with the future once the call is done; at once, if it is

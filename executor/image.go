@@ -126,7 +126,7 @@ func (c *core) methodLocked(cl *call) bool {
 		return true
 	case img.state == compiled:
 		cl.start.class, cl.start.snap = img.class, c.adoptLocked(img.current)
-		if cl.start.method == startmethod.Snapshot && time.Since(img.taken) > c.imageAge && c.capturing[img] == nil {
+		if cl.start.method == startmethod.Snapshot && c.nowLocked().Sub(img.taken) > c.imageAge && c.capturing[img] == nil {
 			img.taken = time.Now() // whatever comes of it: not again at the next call
 			c.captureLocked(m, img, cl)
 		}

@@ -57,6 +57,8 @@ var (
 	errStopped = errors.New("stopped")
 	// errUnwanted reports that a call was done before it has been sent.
 	errUnwanted = errors.New("nobody waits for it")
+	// errReplaced reports that a call was taken apart before it has been sent.
+	errReplaced = errors.New("taken apart")
 )
 
 // moreLimits are those of a slot that few calls differ in.

@@ -110,7 +110,10 @@ func stressInvariants(t *testing.T, o executor.Options, seed uint64) {
 	for client := range uint64(4) {
 		clients.Go(func() {
 			r := rand.New(rand.NewPCG(seed, 10+client))
-			for range rounds {
+			for round := range rounds {
+				if client == 3 && round%2 == 0 {
+					mapSome(t, ex, r)
+				}
 				var fs []*executor.Future[[]byte]
 				for range r.IntN(80) {
 					fn := echo
@@ -163,6 +166,32 @@ func stressInvariants(t *testing.T, o executor.Options, seed uint64) {
 	s := ex.Stats()
 	assert.Equal(t, s.WorkersStarted, s.WorkersDied+s.WorkersKilled+s.WorkersRetired, "%+v", s)
 	t.Logf("%+v", s)
+}
+
+// mapSome runs a Map in which anything may happen, to its end or not.
+func mapSome(t *testing.T, ex *executor.Executor, r *rand.Rand) {
+	t.Helper()
+	fn := mixedFunc(t)
+	fn.Grants.Host = []string{"f"}
+	fn.Module = tiny(t, "mixed f", guesttest.TinyMixed("f"))
+	fn.Tenant = fmt.Sprint("t", r.IntN(3))
+	fn.Limits.Wall = 20 * time.Millisecond
+	special := make(map[int]string)
+	for range r.IntN(8) {
+		special[r.IntN(600)] = string("tsflhb"[r.IntN(6)])
+	}
+	left, n := r.IntN(1200), 0
+	executor.SetPace(ex, fn.Module, fn.Name, time.Microsecond)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for range executor.Map(ctx, ex, fn, marked(600, special)) {
+		if n++; n == left {
+			if r.IntN(2) == 0 {
+				return
+			}
+			cancel()
+		}
+	}
 }
 
 // nester is a guest that hands its input to the host.

@@ -10,19 +10,22 @@ import (
 // small, so that they travel together.
 const (
 	windowLeast = 4
-	windowMost  = 64
+	windowMost  = 256
 	windowBytes = 1 << 20 // of encoded inputs, for more than windowLeast
 )
 
 // Map calls fn with each input and yields the results in the order of the inputs.
-// It is lazy: it takes inputs only as results are consumed, with a window of 64
+// It is lazy: it takes inputs only as results are consumed, with a window of 256
 // calls for each of the executor's workers, and fewer when the inputs in it take
 // more than 1 MiB a worker, but at least four. While it waits for inputs it yields
 // nothing: an iterator that blocks holds back results that are ready. A queue that is
 // full is waited for. An error is that input's alone, and the loop goes on.
 //
-// Calls that are short are handed to workers several at a time, each still in an
-// instance of its own; see Options.Batch.
+// Inputs of less than 4 KiB wait for workers together, and travel together: many times as
+// many calls get done as by [Submit]. Each still has an instance of its own, limits of
+// its own and an error of its own. See Options.Batch, which bounds how many a worker is
+// handed. Calls of functions that are Pure, or have a Meter, go one by one, and all do where
+// Options.MaxPending or TenantPending bounds what waits.
 //
 // When ctx ends, Map takes at most one more input; that one and the calls under way
 // end with ctx's cause. When the loop is left early, the calls under way are ended
@@ -30,25 +33,42 @@ const (
 // to the loop. The sequence can be ranged over several times if inputs can.
 func Map[In, Out any](ctx context.Context, e *Executor, fn Func[In, Out], inputs iter.Seq[In]) iter.Seq2[Out, error] {
 	return func(yield func(Out, error) bool) {
-		m := &mapping[Out]{yield: yield, window: newWindow(e)}
+		m := newMapping(ctx, e, fn)
 		defer m.end()
 		for in := range inputs {
 			ended := ctx.Err() != nil
-			f := submit(ctx, e, fn, in, true, nil)
-			m.queue = append(m.queue, f)
-			m.window.add(f.call)
-			if !m.advance() {
-				return
+			m.start(in, ended)
+			m.look()
+			for len(m.queue) > 0 && (m.queue[0].done || m.window.full()) {
+				if !yield(m.next()) {
+					return
+				}
 			}
 			if ended {
 				break
 			}
 		}
-		m.drain()
+		for len(m.queue) > 0 {
+			if !yield(m.next()) {
+				return
+			}
+		}
 	}
 }
 
-// A window counts the calls that are under way in a Map.
+// next waits for the oldest call and returns its result. The calls end when ctx does, so
+// the wait does.
+func (m *mapping[In, Out]) next() (Out, error) {
+	it := m.queue[0]
+	for !it.done {
+		m.hear(m.out.wait())
+	}
+	m.queue[0] = nil
+	m.queue = m.queue[1:]
+	return m.result(it)
+}
+
+// A window counts the inputs of a Map whose results have not been yielded.
 type window struct {
 	workers int
 	calls   int
@@ -65,71 +85,6 @@ func newWindow(e *Executor) window {
 	return w
 }
 
-func (w *window) add(cl *call) {
-	w.calls++
-	w.bytes += cl.size
-}
-
-func (w *window) remove(cl *call) {
-	w.calls--
-	w.bytes -= cl.size
-}
-
 func (w *window) full() bool {
 	return w.calls >= windowMost*w.workers || w.calls >= windowLeast*w.workers && w.bytes >= windowBytes*w.workers
-}
-
-// A mapping is one loop over a Map.
-type mapping[Out any] struct {
-	yield  func(Out, error) bool
-	window window
-	queue  []*Future[Out] // in input order
-}
-
-// advance yields what is done at the window's start, and waits for one when the
-// window is full. It reports whether the loop goes on.
-func (m *mapping[Out]) advance() bool {
-	for len(m.queue) > 0 {
-		if !isDone(m.queue[0]) && !m.window.full() {
-			return true
-		}
-		if !m.next() {
-			return false
-		}
-	}
-	return true
-}
-
-// drain yields the rest of the window.
-func (m *mapping[Out]) drain() {
-	for len(m.queue) > 0 {
-		if !m.next() {
-			return
-		}
-	}
-}
-
-// next waits for the oldest call and yields it. The calls end when ctx does, so
-// the wait does.
-func (m *mapping[Out]) next() bool {
-	f := m.queue[0]
-	<-f.Done()
-	out, err := f.result()
-	m.queue[0] = nil
-	m.queue = m.queue[1:]
-	m.window.remove(f.call)
-	return m.yield(out, err)
-}
-
-// end ends the calls that are left.
-func (m *mapping[Out]) end() { endAll(m.queue) }
-
-// endAll cancels futures and waits for them.
-func endAll[Out any](fs []*Future[Out]) {
-	for _, f := range fs {
-		f.Cancel()
-	}
-	for _, f := range fs {
-		<-f.Done()
-	}
 }

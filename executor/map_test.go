@@ -68,7 +68,7 @@ func TestMap_break(t *testing.T) {
 			break
 		}
 	}
-	require.LessOrEqual(t, taken, 21+2*64, "it is lazy: a window of 64 a worker beyond what was yielded")
+	require.LessOrEqual(t, taken, 21+2*256, "it is lazy: a window of 256 a worker beyond what was yielded")
 	s := ex.Stats()
 	require.Zero(t, s.Queued+s.Running, "nothing is left behind")
 }

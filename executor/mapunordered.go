@@ -16,85 +16,48 @@ type Result[Out any] struct {
 // no other's result, and up to a window's worth of inputs is taken while it runs.
 func MapUnordered[In, Out any](ctx context.Context, e *Executor, fn Func[In, Out], inputs iter.Seq[In]) iter.Seq2[int, Result[Out]] {
 	return func(yield func(int, Result[Out]) bool) {
-		m := &unordered[Out]{yield: yield, window: newWindow(e), under: make(map[int]*Future[Out])}
-		m.done = make(chan int, windowMost*m.window.workers) // room for all that are under way
+		m := newMapping(ctx, e, fn)
 		defer m.end()
-		index := 0
+		deliver := func(done []*item) bool {
+			m.hear(done)
+			for _, it := range done {
+				out, err := m.result(it)
+				if !yield(it.index, Result[Out]{Value: out, Err: err}) {
+					return false
+				}
+			}
+			m.forget()
+			return true
+		}
 		for in := range inputs {
 			ended := ctx.Err() != nil
-			i := index
-			index++
-			f := submit(ctx, e, fn, in, true, func() { m.done <- i })
-			m.under[i] = f
-			m.window.add(f.call)
-			if f.call.settledEarly() {
-				m.done <- i
+			m.start(in, ended)
+			for done := m.out.take(); len(done) > 0; done = m.out.take() {
+				if !deliver(done) {
+					return
+				}
 			}
-			if !m.advance() {
-				return
+			for m.window.full() {
+				if !deliver(m.out.wait()) {
+					return
+				}
 			}
 			if ended {
 				break
 			}
 		}
-		for len(m.under) > 0 {
-			if !m.deliver(<-m.done) {
+		for m.under > 0 {
+			if !deliver(m.out.wait()) {
 				return
 			}
 		}
 	}
 }
 
-// settledEarly reports whether the call was never taken in, so that its hook is
-// not called.
-func (cl *call) settledEarly() bool {
-	defer cl.lock()()
-	return cl.untaken
-}
-
-// An unordered is one loop over a MapUnordered.
-type unordered[Out any] struct {
-	yield  func(int, Result[Out]) bool
-	window window
-	under  map[int]*Future[Out] // by input
-	done   chan int             // inputs whose call is done and not yielded
-}
-
-// advance yields what is done, and waits for one when the window is full. It
-// reports whether the loop goes on.
-func (m *unordered[Out]) advance() bool {
-	for {
-		if m.window.full() {
-			if !m.deliver(<-m.done) {
-				return false
-			}
-			continue
-		}
-		select {
-		case i := <-m.done:
-			if !m.deliver(i) {
-				return false
-			}
-		default:
-			return true
-		}
+// forget drops what is done at the queue's front.
+func (m *mapping[In, Out]) forget() {
+	for len(m.queue) > 0 && m.queue[0].done {
+		m.queue[0] = nil
+		m.queue = m.queue[1:]
 	}
-}
-
-// deliver yields the result of an input whose call is done.
-func (m *unordered[Out]) deliver(i int) bool {
-	f := m.under[i]
-	delete(m.under, i)
-	m.window.remove(f.call)
-	out, err := f.result()
-	return m.yield(i, Result[Out]{Value: out, Err: err})
-}
-
-// end ends the calls that are left.
-func (m *unordered[Out]) end() {
-	left := make([]*Future[Out], 0, len(m.under))
-	for _, f := range m.under {
-		left = append(left, f)
-	}
-	endAll(left)
 }

@@ -74,7 +74,7 @@ func TestMapUnordered_break(t *testing.T) {
 			break
 		}
 	}
-	require.LessOrEqual(t, taken, 300+2*64)
+	require.LessOrEqual(t, taken, 300+2*256)
 	s := ex.Stats()
 	require.Zero(t, s.Queued+s.Running, "nothing is left behind")
 }
@@ -203,7 +203,7 @@ func TestMap_fullQueue(t *testing.T) {
 // TestMap_windowBytes takes fewer inputs when they are large.
 func TestMap_windowBytes(t *testing.T) {
 	t.Parallel()
-	for size, most := range map[int]int{10: 128, 64 << 10: 32, 4 << 20: 8} {
+	for size, most := range map[int]int{10: 512, 64 << 10: 32, 4 << 20: 8} {
 		ex := newExecutor(t, executor.Options{Workers: 2, Host: host(t, func(ctx context.Context, _ []byte) ([]byte, error) {
 			<-ctx.Done()
 			return nil, ctx.Err()

@@ -16,6 +16,10 @@ func (c *core) dropLocked(w *worker) {
 		return
 	}
 	w.held = c.dropUnsentLocked(w.held, 1)
+	if !slices.ContainsFunc(w.held, func(cl *call) bool { return cl.state == Done && cl.seq != 0 }) {
+		return
+	}
+	c.apartLocked(w)
 	first, last := -1, -1
 	for i, cl := range w.held {
 		if cl.state == Done && cl.seq != 0 {
@@ -25,9 +29,7 @@ func (c *core) dropLocked(w *worker) {
 			last = i
 		}
 	}
-	if first >= 0 {
-		c.revokeLocked(w, first, last)
-	}
+	c.revokeLocked(w, first, last)
 }
 
 // dropUnsentLocked takes those out of held, from place i on, that are done and have
@@ -50,11 +52,11 @@ func (c *core) dropUnsentLocked(held []*call, i int) []*call {
 func (c *core) freeStalledLocked() {
 	now := time.Now()
 	for w := range c.fleet.all {
-		if len(w.held) < 2 || w.condemned {
+		if w.condemned || len(w.held) == 0 || len(w.held) == 1 && w.held[0].weight() < 2 {
 			continue
 		}
 		if w.revoking {
-			if w.logging && !w.surrendered && w.held[1].seq == w.revokeFrom && w.lastSeq == w.revokeTo {
+			if w.logging && !w.surrendered && len(w.held) > 1 && w.held[1].seq == w.revokeFrom && w.lastSeq == w.revokeTo {
 				c.surrenderLocked(w)
 			}
 			continue
@@ -63,19 +65,25 @@ func (c *core) freeStalledLocked() {
 			c.wakeLocked(end)
 			continue
 		}
-		if w.held[1].seq == 0 {
-			c.giveBackLocked(w) // the owner has not come to write them
+		c.keepSentLocked(w)
+		if len(w.held) < 2 {
 			continue
 		}
-		last := 1
-		for last+1 < len(w.held) && w.held[last+1].seq != 0 {
-			last++
-		}
-		c.revokeLocked(w, 1, last)
+		c.revokeLocked(w, 1, len(w.held)-1)
 		if w.inHost || w.logging {
 			c.surrenderLocked(w)
 		}
 	}
+}
+
+// keepSentLocked leaves a worker its first call and what it has been sent behind it, each
+// by itself; the owner has not come to send the rest.
+func (c *core) keepSentLocked(w *worker) {
+	if unsent := slices.IndexFunc(w.held[1:], func(cl *call) bool { return cl.seq == 0 }); unsent >= 0 {
+		c.giveBackFromLocked(w, 1+unsent)
+	}
+	c.shortenLocked(w)
+	c.apartLocked(w)
 }
 
 // surrenderLocked gives the calls away that a worker has been asked to drop, before

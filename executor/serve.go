@@ -17,6 +17,9 @@ func (w *worker) serveCall(cl *call) error {
 	if !sent {
 		slot, err := w.bind(cl)
 		if answer, ok := errors.AsType[answerError](err); ok {
+			if w.apart(cl) {
+				return nil // the first of what was one call is the next to be served
+			}
 			return w.settle(cl, nil, Usage{}, answer.err)
 		}
 		if err != nil {
@@ -29,24 +32,32 @@ func (w *worker) serveCall(cl *call) error {
 		w.armWall(cl)
 	}
 	// A worker that is gone may have answered, or begun, what it was sent before.
-	err := w.send()
+	err := w.send(cl)
+	if errors.Is(err, errReplaced) {
+		return nil
+	}
 	if errors.Is(err, errUnwanted) {
 		return w.settle(cl, nil, Usage{}, errStopped)
 	}
 	if err != nil && (!sent || !isEnd(err)) {
 		return err
 	}
+	w.conn.bePatient(cl.seq > w.quietTo)
+	if cl.items != nil {
+		return w.answerItems(cl)
+	}
 	return w.answer(cl)
 }
 
 // takeOver reports whether the call has been sent. Nobody else looks after it any more.
 func (w *worker) takeOver(cl *call) (sent bool) {
-	w.core.mu.Lock()
-	defer w.core.mu.Unlock()
-	if w.lent == cl {
-		w.core.reclaimLocked(w)
-	}
-	return cl.seq != 0
+	w.core.aside(func() {
+		if w.lent == cl {
+			w.core.reclaimLocked(w, cl)
+		}
+		sent = cl.seq != 0
+	})
+	return sent
 }
 
 // armWall starts the clock of the call's wall limit.
@@ -76,8 +87,8 @@ func (w *worker) lateError(cl *call, over time.Duration) error {
 }
 
 // send writes the calls that have not been written yet, small ones together.
-func (w *worker) send() error {
-	frames, err := w.unsent()
+func (w *worker) send(cl *call) error {
+	frames, err := w.unsent(cl)
 	if err != nil {
 		return err
 	}
@@ -105,12 +116,16 @@ type callFrame struct {
 	ahead bool // the worker may still be at another call
 }
 
-// unsent numbers the calls that have not been written yet and returns their frames.
-func (w *worker) unsent() ([]callFrame, error) {
+// unsent numbers the calls that have not been written yet, of which cl is the first or
+// its turn is, and returns their frames.
+func (w *worker) unsent(cl *call) ([]callFrame, error) {
 	w.core.mu.Lock()
 	defer w.core.mu.Unlock()
 	if w.condemned {
 		return nil, errCondemned
+	}
+	if cl.items != nil && w.held[0] != cl {
+		return nil, errReplaced
 	}
 	w.held = w.core.dropUnsentLocked(w.held, 1)
 	if first := w.held[0]; first.seq == 0 && first.state == Done {
@@ -119,27 +134,50 @@ func (w *worker) unsent() ([]callFrame, error) {
 	w.stoppable = w.stops
 	frames := w.sending[:0]
 	for _, cl := range w.held {
-		if cl.seq == 0 {
-			w.lastSeq++
-			cl.seq = w.lastSeq
-			f := w.frameOf(cl)
-			f.ahead = cl != w.held[0]
-			frames = append(frames, f)
+		if cl.seq != 0 {
+			continue
+		}
+		cl.seq = w.lastSeq + 1
+		if cl.items == nil {
+			frames = append(frames, w.nextFrame(cl, cl.input))
+			continue
+		}
+		for _, it := range cl.items.list {
+			frames = append(frames, w.nextFrame(cl, it.input))
 		}
 	}
+	w.markLocked(frames)
 	w.sending = frames
 	return frames, nil
 }
 
-func (w *worker) frameOf(cl *call) callFrame {
+// markLocked notes of frames that are to be sent together what the worker wants to know.
+func (w *worker) markLocked(frames []callFrame) {
+	quiet := len(frames) > 1
+	if quiet {
+		head := w.held[0]
+		quiet = head.module.pace[head.target.name] <= quietPace
+	}
+	for i := range frames {
+		frames[i].ahead = i > 0 || frames[0].ID != w.held[0].seq
+		if quiet && i < len(frames)-1 {
+			frames[i].Flags |= wire.FlagMore
+			w.quietTo = frames[i].ID
+		}
+	}
+}
+
+// nextFrame returns the frame of the worker's next number, for a call or an item of it.
+func (w *worker) nextFrame(cl *call, input []byte) callFrame {
+	w.lastSeq++
 	h := wire.Header{
-		Type: wire.TypeCall, ID: cl.seq, Slot: w.slot, Code: cl.target.codecs, Time: int64(cl.target.limits.Wall),
+		Type: wire.TypeCall, ID: w.lastSeq, Slot: w.slot, Code: cl.target.codecs, Time: int64(cl.target.limits.Wall),
 	}
 	h.Flags = cl.flags
 	if cl.kind == callDescribe {
 		h.Flags |= wire.FlagDescribe
 	}
-	return callFrame{Header: h, input: cl.input}
+	return callFrame{Header: h, input: input}
 }
 
 // An answerError wraps a failure that the worker answered: it lives on.
@@ -220,12 +258,12 @@ func (w *worker) settle(cl *call, output []byte, usage Usage, err error) error {
 			cl.usage.Run, cl.usage.Memory, cl.usage.Cold = usage.Run, usage.Memory, w.cold
 			cl.usage.CPU, cl.usage.Fuel = usage.CPU, usage.Fuel
 			if cl.kind == callFunction {
-				cl.module.paceLocked(cl.target.name, time.Since(w.began))
+				cl.module.paceLocked(cl.target.name, cl.tookLocked(c.nowLocked(), w.began))
 			}
 		}
 		if cl.kind != callPreload {
 			cl.module.startedLocked(err)
-			w.calls++
+			w.calls += cl.served()
 		}
 		c.finishLocked(cl, output, err)
 		w.cold = false
@@ -235,6 +273,22 @@ func (w *worker) settle(cl *call, output []byte, usage Usage, err error) error {
 		return w.checkMemory()
 	}
 	return after
+}
+
+// tookLocked is how long a call has taken by now since it began, each of its items on average.
+func (cl *call) tookLocked(now, began time.Time) time.Duration {
+	if cl.items == nil {
+		return now.Sub(began)
+	}
+	return now.Sub(cl.items.began) / time.Duration(cl.served())
+}
+
+// served is how many calls one counts that a worker has answered.
+func (cl *call) served() int {
+	if cl.items == nil {
+		return 1
+	}
+	return max(1, cl.items.answered)
 }
 
 // nextLocked takes a worker's first call off it and goes on as proceedLocked does.
@@ -269,7 +323,7 @@ func (c *core) proceedLocked(w *worker) (check bool) {
 	case w.revoking: // it rests when the answer has come
 		w.armLocked(exitTimeout, nil)
 		return false
-	case c.opts.WorkerGrowth > 0 && !w.borrowed && !w.standby && !time.Now().Before(w.nextCheck):
+	case c.opts.WorkerGrowth > 0 && !w.borrowed && !w.standby && !c.nowLocked().Before(w.nextCheck):
 		return true
 	default:
 		c.restLocked(w)

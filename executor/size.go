@@ -92,6 +92,11 @@ func (c *core) demandLocked() int {
 		for _, l := range t.levels {
 			calls += l.len()
 		}
+		for cl := range c.bundles {
+			if cl.ready && cl.tenant == t {
+				calls += cl.weight() - 1
+			}
+		}
 		if q.most > 0 {
 			calls = min(calls, q.most-t.workers)
 		}
@@ -180,7 +185,7 @@ func (c *core) retireLongIdleLocked() {
 	if c.opts.IdleTimeout == 0 || c.phase != open {
 		return
 	}
-	now := time.Now()
+	now := c.nowLocked()
 	for len(f.idle) > 0 && f.alive > max(c.opts.MinWorkers, f.floor()) {
 		w := f.idle[0]
 		for _, o := range f.idle { // in order but for those that were passed over
@@ -202,7 +207,7 @@ func (c *core) retireLongIdleLocked() {
 func (c *core) wornLocked(w *worker) bool {
 	o := &c.opts
 	return w.heavy || o.CallsPerWorker > 0 && w.calls >= o.CallsPerWorker ||
-		o.WorkerAge > 0 && w.calls > 0 && time.Since(w.born) >= o.WorkerAge
+		o.WorkerAge > 0 && w.calls > 0 && c.nowLocked().Sub(w.born) >= o.WorkerAge
 }
 
 // stockLocked has standbys load the module with the most calls, once.

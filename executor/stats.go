@@ -62,5 +62,13 @@ func (e *Executor) Stats() Stats {
 		}
 	}
 	s.Queued = c.pending - s.Running
+	for cl := range c.bundles {
+		n := cl.weight()
+		s.Queued += n - 1
+		s.Succeeded += uint64(cl.items.answered)
+		if cl.items.isOpen() {
+			s.Submitted += uint64(n)
+		}
+	}
 	return s
 }

@@ -16,6 +16,9 @@ func (c *core) stop(p phase) {
 			c.endAllLocked(func() error { return ErrShutdown })
 			return
 		}
+		for cl := range c.bundles {
+			c.sealLocked(cl) // what is added from now on comes too late
+		}
 		for t := range c.blocked {
 			for t.blocked.len() > 0 {
 				c.refuseCallLocked(t.blocked.front(), ErrShutdown)

@@ -19,24 +19,13 @@ import (
 // a host function, the call is nested in the one whose guest called the function; see
 // [HostFunc].
 func Submit[In, Out any](ctx context.Context, e *Executor, fn Func[In, Out], in In) *Future[Out] {
-	return submit(ctx, e, fn, in, false, nil)
-}
-
-// submit is Submit; patient waits for room whatever Options.BlockWhenFull says. A
-// call that an executor has taken in calls hook once when it is done; that must not
-// block.
-func submit[In, Out any](ctx context.Context, e *Executor, fn Func[In, Out], in In, patient bool, hook func()) *Future[Out] {
 	for {
 		x, err := e.currentFor(ctx)
 		if err != nil {
 			return &Future[Out]{call: failed(err)}
 		}
 		cl := fn.request(ctx, x, in)
-		cl.hook = hook
-		if cl.state != Done && ctx.Err() != nil {
-			cl = failed(context.Cause(ctx))
-		}
-		x.core.submit(ctx, x, cl, patient)
+		x.core.submit(ctx, x, cl, false)
 		if !cl.refused || e.reusable == nil {
 			return &Future[Out]{call: cl}
 		}
@@ -56,6 +45,9 @@ func (f Func[In, Out]) request(ctx context.Context, e *Executor, in In) *call {
 	}
 	if err := cl.nest(ctx, e.core); err != nil {
 		return failed(err)
+	}
+	if ctx.Err() != nil {
+		return failed(context.Cause(ctx))
 	}
 	if f.Pure {
 		e.core.remember(cl)
@@ -113,7 +105,8 @@ func checkInput(input []byte, l Limits) error {
 }
 
 // submit queues cl, to be ended when ctx ends. A call that cannot be queued is done
-// after that, with the reason.
+// after that, with the reason. patient waits for room whatever Options.BlockWhenFull says.
+// One that has been taken in calls its hook once when it is done.
 func (c *core) submit(ctx context.Context, e *Executor, cl *call, patient bool) {
 	cl.core = c
 	if cl.state == Done {
@@ -121,11 +114,7 @@ func (c *core) submit(ctx context.Context, e *Executor, cl *call, patient bool) 
 		return
 	}
 	cl.owner = e
-	var expire func()
-	if cl.ended = ctx.Done(); cl.ended != nil {
-		expire = func() { c.cancel(cl, context.Cause(ctx)) }
-		cl.expire = expire
-	}
+	c.endWith(ctx, cl)
 	if c.opts.Host != nil || cl.streams != nil {
 		cl.values = context.WithoutCancel(ctx)
 	}
@@ -136,14 +125,13 @@ func (c *core) submit(ctx context.Context, e *Executor, cl *call, patient bool) 
 		if c.lent != nil {
 			c.attendLocked(c.lent)
 		}
-		c.arriving = cl
+		c.arriving, c.now = cl, cl.submitted
 		c.arriveLocked(cl, patient || c.opts.BlockWhenFull)
 	})
 	if w := cl.direct; w != nil {
-		w.sendDirect(cl)
-	}
-	if expire != nil {
-		c.watch(ctx, cl, expire)
+		w.sendDirect(cl) // it is watched when it is not lent any more
+	} else if cl.watch != nil {
+		cl.watch()
 	}
 	if cl.admitted != nil {
 		<-cl.admitted // when there is room, or when the call ends; ctx ends it
@@ -227,25 +215,54 @@ func (c *core) admitLocked() (admitted bool) {
 
 // acceptLocked takes a call in for good.
 func (c *core) acceptLocked(cl *call) {
-	c.stats.Submitted++
 	if cl.usage.Cached {
+		c.takenInLocked(nil, 1)
 		c.stats.ResultHits++
 		c.finishLocked(cl, cl.output, nil)
 		return
 	}
 	m := c.moduleLocked(cl.target.module, cl.target.mode)
 	m.users++
-	if m.calls++; c.hottest == nil || m.calls > c.hottest.calls {
+	cl.module = m
+	if cl.items == nil {
+		c.takenInLocked(m, 1)
+	} else { // it is counted when it is known how many it has
+		c.bundles[cl] = struct{}{}
+	}
+	c.enqueueLocked(cl, false)
+}
+
+// takenInLocked counts n calls of a module as taken in, or of none that matters.
+func (c *core) takenInLocked(m *module, n int) {
+	c.stats.Submitted += uint64(n)
+	if m == nil {
+		return
+	}
+	if m.calls += uint64(n); c.hottest == nil || m.calls > c.hottest.calls {
 		c.hottest = m
 	}
-	cl.module = m
-	c.enqueueLocked(cl, false)
+}
+
+// watchLaterLocked is watch for after the transition.
+func (c *core) watchLaterLocked(cl *call) {
+	if cl.watch != nil {
+		c.after = append(c.after, cl.watch)
+	}
+}
+
+// endWith prepares what ends a call with the cause of its context's end.
+func (c *core) endWith(ctx context.Context, cl *call) {
+	if cl.ended = ctx.Done(); cl.ended == nil {
+		return
+	}
+	cl.watch = func() { c.watch(ctx, cl) }
+	cl.expire = func() { c.cancel(cl, context.Cause(ctx)) }
 }
 
 // watch ends the call when ctx does. The callback has no owner to wait for it: it
 // takes a lock, kills at most one process and returns.
-func (c *core) watch(ctx context.Context, cl *call, expire func()) {
-	stop := context.AfterFunc(ctx, expire)
+func (c *core) watch(ctx context.Context, cl *call) {
+	stop := context.AfterFunc(ctx, cl.expire)
 	c.mu.Lock()
 	done := cl.state == Done
 	cl.release = stop
@@ -261,10 +278,21 @@ func (c *core) cancel(cl *call, err error) State {
 	var found State
 	c.update(func() {
 		found = cl.state
-		if found == Running {
+		c.cancelLocked(cl, err)
+	})
+	return found
+}
+
+// cancelLocked is cancel.
+func (c *core) cancelLocked(cl *call, err error) {
+	switch {
+	case cl.state == Done:
+	case cl.items != nil:
+		c.cancelItemsLocked(cl, err)
+	default:
+		if cl.state == Running {
 			c.stopLocked(cl.worker)
 		}
 		c.finishLocked(cl, nil, err)
-	})
-	return found
+	}
 }

@@ -8,10 +8,12 @@ import (
 	"runtime/debug"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/sandpool/sandpool/internal/proc"
+	"github.com/sandpool/sandpool/internal/ring"
 	"github.com/sandpool/sandpool/internal/wire"
 )
 
@@ -24,6 +26,9 @@ type worker struct {
 	dirs   string        // that its guests may be given, as a world has them
 	wake   chan struct{} // holds 1: the worker may have something to do
 
+	poked atomic.Bool // since the owner last looked
+	nap   nap
+
 	io sync.Mutex // guards the fields below; held by the owner goroutine but for its sleep
 
 	lost     error // why the process is, found by another than the owner
@@ -32,6 +37,7 @@ type worker struct {
 	slots    slotTable
 	slot     uint32      // of the calls it serves
 	sending  []callFrame // reused by unsent
+	quietTo  uint64      // the last call sent to whose answer the worker may not wake the host
 	cold     bool        // the current call had its module loaded
 	yielded  time.Time   // when the goroutine last let others run
 
@@ -84,6 +90,7 @@ type worker struct {
 	limit    time.Duration                  // that it was set to
 	late     func(over time.Duration) error // the call's error when it passes; nil for that of its wall limit
 	timer    *time.Timer                    // calls expire; nil until first needed
+	due      time.Time                      // when it fires; zero when it does not
 }
 
 // yieldEvery is how long an owner goroutine may go on before it lets others
@@ -92,9 +99,32 @@ const yieldEvery = 200 * time.Microsecond
 
 // poke makes the owner goroutine look for something to do.
 func (w *worker) poke() {
+	w.poked.Store(true)
 	select {
 	case w.wake <- struct{}{}:
 	default: // it has been poked
+	}
+	w.nap.interrupt()
+}
+
+// A nap is where a goroutine sleeps in the owner's place, holding io. Its zero value is
+// nowhere.
+type nap struct {
+	mu   sync.Mutex // guards ring, which may be unmapped as soon as it is nil
+	ring *ring.Ring
+}
+
+func (n *nap) set(r *ring.Ring) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.ring = r
+}
+
+func (n *nap) interrupt() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.ring != nil {
+		n.ring.Interrupt()
 	}
 }
 
@@ -159,6 +189,7 @@ func (w *worker) panicked(p any) {
 	c.log.Error("executor panicked", "worker", w.number, "panic", p, "stack", string(stack))
 	c.update(func() {
 		c.outLocked(w)
+		w.disarmForGoodLocked()
 		c.dropTasksLocked(w)
 		c.breakLocked(fmt.Errorf("panic in the executor: %v", p))
 		delete(c.fleet.all, w)
@@ -244,6 +275,7 @@ func (w *worker) holds() bool {
 
 // turn looks for something to do.
 func (w *worker) turn() (cl *call, home bool, err error) {
+	w.poked.Store(false)
 	w.core.mu.Lock()
 	defer w.core.mu.Unlock()
 	switch {
@@ -287,15 +319,28 @@ func (w *worker) armLocked(limit time.Duration, late func(over time.Duration) er
 		return
 	}
 	w.deadline, w.late, w.limit, w.backstop = time.Now().Add(limit), late, limit, false
+	w.setTimerLocked(limit)
+}
+
+// setTimerLocked has the timer fire at the deadline, which is wait away, or before: one that
+// is set already and finds itself too early costs less than to set it for each call.
+func (w *worker) setTimerLocked(wait time.Duration) {
+	if !w.due.IsZero() && !w.due.After(w.deadline) {
+		return
+	}
+	w.due = w.deadline
 	if w.timer == nil {
-		w.timer = time.AfterFunc(limit, w.expire)
+		w.timer = time.AfterFunc(wait, w.expire)
 	} else {
-		w.timer.Reset(limit)
+		w.timer.Reset(wait)
 	}
 }
 
-func (w *worker) disarmLocked() {
-	w.deadline, w.late = time.Time{}, nil
+func (w *worker) disarmLocked() { w.deadline, w.late = time.Time{}, nil }
+
+// disarmForGoodLocked is disarmLocked for a worker that is gone.
+func (w *worker) disarmForGoodLocked() {
+	w.disarmLocked()
 	if w.timer != nil {
 		w.timer.Stop()
 	}
@@ -305,15 +350,21 @@ func (w *worker) disarmLocked() {
 func (w *worker) expire() {
 	c := w.core
 	c.update(func() {
-		over := time.Since(w.deadline)
-		if w.deadline.IsZero() || over < 0 {
-			return // a timer that had fired already when it was stopped or set anew
+		over := c.nowLocked().Sub(w.deadline)
+		w.due = time.Time{}
+		if w.deadline.IsZero() {
+			return // that was for a call which is over
+		}
+		if over < 0 { // another one's clock runs
+			w.setTimerLocked(-over)
+			return
 		}
 		if w.backstop {
 			c.expireLentLocked(w)
 			return
 		}
 		if len(w.held) > 0 {
+			c.apartAtLocked(w, 0)
 			c.finishLocked(w.held[0], nil, w.lateError(w.held[0], over))
 		}
 		if w.stopping || len(w.held) > 0 && w.held[0].seq == 0 {
@@ -333,7 +384,7 @@ func (w *worker) leave(err error) {
 		exit := w.conn.dismiss(c)
 		c.update(func() {
 			c.stats.WorkersRetired++
-			w.disarmLocked()
+			w.disarmForGoodLocked()
 			c.dropTasksLocked(w)
 			delete(c.fleet.all, w)
 		})
@@ -351,7 +402,7 @@ func (w *worker) leave(err error) {
 	exit := w.conn.lastWords(c, err)
 	c.update(func() {
 		defer delete(c.fleet.all, w) // at last: what breaks the executor ends its call too
-		w.disarmLocked()
+		w.disarmForGoodLocked()
 		c.dropTasksLocked(w)
 		if killed {
 			c.stats.WorkersKilled++
@@ -385,6 +436,10 @@ func (c *core) settleLossLocked(w *worker, loss *WorkerError) {
 	c.letGoLocked(cl)
 	cl.worker = nil // else what ends it below leaves the input to be kept
 	if cl.state == Done {
+		return
+	}
+	if cl.items != nil { // all are answered: else it would have been taken apart
+		c.finishLocked(cl, nil, nil)
 		return
 	}
 	if loss == nil {

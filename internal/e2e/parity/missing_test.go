@@ -194,7 +194,7 @@ func endlessInputs(t *testing.T, ex *executor.Executor, echo raw) {
 			break
 		}
 	}
-	const window = 64 * 2 // calls a worker
+	const window = 256 * 2 // calls a worker
 	require.LessOrEqual(t, taken, enough+window)
 
 	n, taken = 0, 0
