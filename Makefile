@@ -54,6 +54,10 @@ test: ## run all tests
 race: deps ## run the short tests under the race detector
 	$(call each,go test -race -short -vet=off -timeout=30m ./...)
 
+.PHONY: test-pipe
+test-pipe: ## run the executor's tests and the parity suite where workers share no memory with their host (RUN: which ones)
+	SANDPOOL_TRANSPORT=pipe go test -short -vet=off -timeout=30m $(if $(RUN),-run '$(RUN)') ./executor ./internal/e2e/parity
+
 .PHONY: ahead
 ahead: deps ## compile what race and lint need, and run nothing of it
 	$(call each,go list -race -test -export -deps ./... >/dev/null)
@@ -190,14 +194,15 @@ bench-cmp: ## compare the Go benchmarks with those of another commit (BASE: its 
 	bench/compare "$(BASE)" "$(PATTERN)" "$(PACKAGES)" "$(filter-out 1,$(COUNT))" "$(TIME)"
 
 .PHONY: profile
-profile: deps ## profile the host and a worker in a row of bench (ROW: its name, see bench list)
-	$(BENCH) profile $(ROW)
+profile: deps ## profile the host and a worker in a row of bench (ROW: its name, see bench list; SIDE: a line of Sandpool's, say "warm")
+	$(BENCH) profile $(ROW) $(if $(SIDE),"$(SIDE)")
 
 .PHONY: nightly
-nightly: deps ## the long forms: fuzzing ten minutes a target, all tests ten times under the race detector and as nobody, parity, chaos, leak, hostile, escape and the benchmarks of start methods and limits
+nightly: deps ## the long forms: fuzzing ten minutes a target, all tests ten times under the race detector, by pipes and as nobody, parity, chaos, leak, hostile, escape and the benchmarks of start methods and limits
 	$(MAKE) fuzz FUZZTIME=10m
 	$(call each,go test -race -count=10 -timeout=120m ./...)
 	$(MAKE) parity COUNT=10
+	$(MAKE) test-pipe
 	$(MAKE) chaos DURATION=10m
 	$(MAKE) leak
 	$(MAKE) hostile

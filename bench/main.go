@@ -68,8 +68,8 @@ func newRoot(out io.Writer) *cobra.Command {
 		&cobra.Command{Use: "publish RESULTS DOC", Short: "Put the table and the charts of a run into a page", Args: cobra.ExactArgs(2), RunE: func(_ *cobra.Command, args []string) error {
 			return publish(args[0], args[1])
 		}},
-		&cobra.Command{Use: "profile ROW", Short: "Profile the host and a worker of Sandpool's in a row", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
-			return f.profile(c.Context(), out, args[0])
+		&cobra.Command{Use: "profile ROW [SIDE]", Short: "Profile the host and a worker of Sandpool's in a row, on its first line or on the one named SIDE", Args: cobra.RangeArgs(1, 2), RunE: func(c *cobra.Command, args []string) error {
+			return f.profile(c.Context(), out, args[0], append(args, "")[1])
 		}})
 	return root
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/pprof"
+	"slices"
 	"time"
 
 	"github.com/sandpool/sandpool/bench/internal/measure"
@@ -15,10 +16,10 @@ import (
 	"github.com/sandpool/sandpool/executor"
 )
 
-// profile runs Sandpool's first side of a row alone, with one worker, and writes a
+// profile runs one side of Sandpool's in a row alone, with one worker, and writes a
 // profile of this process and one of the worker's: see package workerprofile, which
 // says why the worker has no sandbox then.
-func (f *flags) profile(ctx context.Context, out io.Writer, name string) error {
+func (f *flags) profile(ctx context.Context, out io.Writer, name, side string) error {
 	f.rows = []string{name}
 	some, err := f.chosen(append(rows(), scaleRows()...))
 	if err != nil {
@@ -38,9 +39,9 @@ func (f *flags) profile(ctx context.Context, out io.Writer, name string) error {
 	}
 	j := some[0].job
 	j.Workers = 1
-	fmt.Fprintf(out, "%s: %v of its first side, with one worker and without the sandbox\n", some[0].name, workerprofile.Time)
+	fmt.Fprintf(out, "%s: %v of sandpool %s, with one worker and without the sandbox\n", some[0].name, workerprofile.Time, side)
 	// What is compiled and captured is in the cache then, or takes its time before.
-	if err := once(ctx, s, j, measure.Box{Time: f.box, Calls: 1}); err != nil {
+	if err := once(ctx, s, j, side, measure.Box{Time: f.box, Calls: 1}); err != nil {
 		return err
 	}
 	pipe, err := makeFIFO(dir)
@@ -53,7 +54,7 @@ func (f *flags) profile(ctx context.Context, out io.Writer, name string) error {
 		CallsPerWorker: -1, // or it would be replaced before its profile is done
 	}
 	worker, err := profiles(ctx, filepath.Join(dir, "host.pb.gz"), pipe, func(ctx context.Context) error {
-		return once(ctx, s, j, measure.Box{Time: workerprofile.Time + 2*time.Second, Calls: 1 << 40})
+		return once(ctx, s, j, side, measure.Box{Time: workerprofile.Time + 2*time.Second, Calls: 1 << 40})
 	})
 	if err != nil {
 		return err
@@ -67,13 +68,17 @@ func (f *flags) profile(ctx context.Context, out io.Writer, name string) error {
 	return nil
 }
 
-// once opens the first side, runs a box and closes it.
-func once(ctx context.Context, s *sandpool, j measure.Job, b measure.Box) error {
+// once opens the side with that label, runs a box and closes it.
+func once(ctx context.Context, s *sandpool, j measure.Job, label string, b measure.Box) error {
 	sides, why := s.sides(j)
 	if len(sides) == 0 {
 		return errors.New(why)
 	}
-	cell, err := sides[0].open(ctx)
+	i := slices.IndexFunc(sides, func(s side) bool { return s.label == label })
+	if i < 0 {
+		return fmt.Errorf("the row has no line %q of sandpool's", label)
+	}
+	cell, err := sides[i].open(ctx)
 	if err != nil {
 		return err
 	}
