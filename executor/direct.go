@@ -215,6 +215,7 @@ func (w *worker) answered(ctx context.Context, cl *call) bool {
 		}
 		if !asleep { // until this returns
 			asleep = true
+			cn.bePatient(true)
 			w.nap.set(cn.ring)
 			defer w.nap.set(nil)
 			defer context.AfterFunc(ctx, w.poke)()

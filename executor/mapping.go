@@ -157,16 +157,16 @@ func (m *mapping[In, Out]) hear(done []*item) {
 func (m *mapping[In, Out]) result(it *item) (out Out, err error) {
 	m.window.calls--
 	m.window.bytes -= it.size
+	cl, output := it.call, it.output
+	it.input, it.output = nil, nil // the others of its block may be under way for long
 	if it.err != nil {
 		return out, it.err
 	}
-	cl, output := it.call, it.output
 	if cl.items == nil {
 		if output, err = cl.output, cl.err; err != nil {
 			return out, err
 		}
 	}
-	it.input, it.output = nil, nil // the others of its block may be under way for long
 	err = decodeOutput(&cl.core.opts, &cl.target, output, &out)
 	return out, err
 }
