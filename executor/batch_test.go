@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -219,6 +220,24 @@ func TestBatch_workerKilled(t *testing.T) {
 	require.Equal(t, 5, seen["19"])
 }
 
+// keepPace has an executor believe that the calls of a function are short, however slow the
+// machine is, until stop.
+func keepPace(ex *executor.Executor, fn raw) (stop func()) {
+	over := make(chan struct{})
+	var keeper sync.WaitGroup
+	keeper.Go(func() {
+		for {
+			executor.SetPace(ex, fn.Module, fn.Name, time.Microsecond)
+			select {
+			case <-over:
+				return
+			case <-time.After(200 * time.Microsecond):
+			}
+		}
+	})
+	return sync.OnceFunc(func() { close(over); keeper.Wait() })
+}
+
 // TestBatch_hostile has workers serve three calls and then break the protocol.
 func TestBatch_hostile(t *testing.T) {
 	t.Parallel()
@@ -236,8 +255,9 @@ func TestBatch_hostile(t *testing.T) {
 			ex := newExecutor(t, executor.Options{Workers: 1, WorkerPath: script(t, role), StartMethod: "fresh"})
 			echo := echoFunc(t)
 			failed := 0
-			for round := 0; failed == 0 && round < 30; round++ { // the machine may be too slow to hand calls ahead
-				executor.SetPace(ex, echo.Module, echo.Name, time.Microsecond)
+			stop := keepPace(ex, echo)
+			defer stop()
+			for round := 0; failed == 0 && round < 30; round++ { // an owner may have been too slow to hand calls ahead
 				var futures []*executor.Future[[]byte]
 				for range n {
 					futures = append(futures, executor.Submit(t.Context(), ex, echo, nil))
