@@ -5,7 +5,7 @@
 //
 // Each row is the same work for every contender, in one run, in rounds in which all
 // of them take turns, after a warm-up. What a contender answers is compared with what
-// it has to be. The program writes results.json, a table in Markdown and charts; a
+// it has to be. The program writes results.json (quick.json, scale.json), a table in Markdown and charts; a
 // contender or cell that is missing stands there with its reason.
 //
 // # Files

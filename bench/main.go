@@ -111,7 +111,11 @@ func (f *flags) run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return f.measure(ctx, out, all, "results", func(contender string) bool {
+	name := "results"
+	if f.quick {
+		name = "quick" // publish is not to take it for all
+	}
+	return f.measure(ctx, out, all, name, func(contender string) bool {
 		return len(f.only) == 0 || slices.Contains(f.only, contender)
 	})
 }
@@ -139,7 +143,7 @@ func (f *flags) measure(ctx context.Context, out io.Writer, all []row, name stri
 	r.setup(ctx, res)
 	err = r.run(ctx, all, res)
 	res.LoadAfter, res.Took = benchtest.Load(), time.Since(res.Began)
-	if name == "results" {
+	if name != "scale" {
 		res.judge()
 		res.printTargets(out)
 	}
