@@ -192,6 +192,7 @@ func (c *core) condemnLocked(w *worker) {
 	if w.process != nil {
 		w.process.Kill()
 	}
+	w.poke() // who sleeps in its owner's place need not wait until the process has ended
 	c.giveBackLocked(w)
 }
 
