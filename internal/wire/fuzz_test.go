@@ -26,7 +26,15 @@ func FuzzReader(f *testing.F) {
 		var back bytes.Buffer
 		w := wire.NewWriter(&back)
 		for {
+			waited := r.Await()
+			before, ready := r.Ready(0)
 			h, err := r.Next(all)
+			if err == nil && (ready == wire.Nothing || before != h) {
+				t.Fatalf("%+v was announced as %+v, %v", h, before, ready)
+			}
+			if err == nil && ready == wire.Whole && waited != nil {
+				t.Fatalf("a whole frame, and yet %v", waited)
+			}
 			if err != nil {
 				break
 			}
