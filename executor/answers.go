@@ -25,8 +25,8 @@ func (cn *conn) bePatient(woken bool) {
 	}
 }
 
-// apart takes a call apart that the worker serves and has not been sent, and reports
-// whether it has several items, or had.
+// apart takes a call apart that the worker serves, and reports whether it has several
+// items, or had.
 func (w *worker) apart(cl *call) bool {
 	if cl.items == nil {
 		return false
@@ -56,22 +56,22 @@ func (w *worker) answerItems(cl *call) error {
 // takeAnswers takes the answers that are there, and reports whether there are more to
 // wait for.
 func (w *worker) takeAnswers(cl *call) (more bool, err error) {
-	c := w.core
-	c.mu.Lock()
-	ours := len(w.held) > 0 && w.held[0] == cl && cl.state == Running
-	plain := false
-	if ours {
-		plain, err = w.takeAnswersLocked(cl)
-	}
-	all := len(cl.items.left()) == 0
-	c.mu.Unlock()
+	ours, plain, all := false, false, false
+	func() {
+		w.core.mu.Lock()
+		defer w.core.mu.Unlock()
+		if ours = len(w.held) > 0 && w.held[0] == cl && cl.state == Running; ours {
+			plain, err = w.takeAnswersLocked(cl)
+			all = len(cl.items.left()) == 0
+		}
+	}()
 	switch {
 	case err != nil || !ours:
 		return false, err
 	case all:
 		return false, w.settle(cl, nil, Usage{}, nil)
 	case !plain:
-		c.update(func() { c.apartLocked(w) })
+		w.apart(cl)
 		return false, nil
 	}
 	return true, nil

@@ -140,6 +140,7 @@ func failed(err error) *call {
 func (cl *call) forget() {
 	cl.input, cl.module, cl.worker, cl.tenant = nil, nil, nil, nil
 	cl.values, cl.hostCtx, cl.parent, cl.hook = nil, nil, nil, nil
+	cl.expire, cl.watch, cl.bind = nil, nil, nil
 	if cl.core != nil {
 		cl.core.releaseLocked(cl.start.snap)
 	}

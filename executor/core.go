@@ -164,18 +164,20 @@ func (c *core) transition(f func()) (after []func()) {
 
 // aside is update for what needs no settling.
 func (c *core) aside(f func()) {
-	c.mu.Lock()
-	f()
-	after := c.after
-	c.after = nil
-	c.mu.Unlock()
+	var after []func()
+	func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		f()
+		after, c.after = c.after, nil
+	}()
 	for _, do := range after {
 		do()
 	}
 }
 
-// nowLocked is the time of the transition that is under way: to ask for the time takes as
-// long as most of what a transition does.
+// nowLocked is the time of the transition that is under way. Many things want to know it,
+// and once is enough.
 func (c *core) nowLocked() time.Time {
 	if c.now.IsZero() {
 		c.now = time.Now()

@@ -21,8 +21,8 @@ const (
 // nothing: an iterator that blocks holds back results that are ready. A queue that is
 // full is waited for. An error is that input's alone, and the loop goes on.
 //
-// Inputs of less than 4 KiB wait for workers together, and travel together: many times as
-// many calls get done as by [Submit]. Each still has an instance of its own, limits of
+// Inputs of less than 4 KiB wait for workers together, and travel together: several times
+// as many calls get done as by [Submit]. Each still has an instance of its own, limits of
 // its own and an error of its own. See Options.Batch, which bounds how many a worker is
 // handed. Calls of functions that are Pure, or have a Meter, go one by one, and all do where
 // Options.MaxPending or TenantPending bounds what waits.

@@ -36,6 +36,17 @@ func warmUp(t *testing.T, ex *executor.Executor, fn raw) {
 	executor.SetPace(ex, fn.Module, fn.Name, time.Microsecond) // however slow the machine is
 }
 
+// until is a host function that echoes once a channel is closed.
+func until(leave *chan struct{}) hostFunction {
+	return func(ctx context.Context, in []byte) ([]byte, error) {
+		select {
+		case <-*leave:
+		case <-ctx.Done():
+		}
+		return in, ctx.Err()
+	}
+}
+
 // marked yields n inputs that are echoed, but for those that special names by index.
 func marked(n int, special map[int]string) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
@@ -220,13 +231,7 @@ func TestMap_killed(t *testing.T) {
 func TestMap_slowInTheMidst(t *testing.T) {
 	t.Parallel()
 	leave := make(chan struct{})
-	ex := newExecutor(t, executor.Options{Workers: 2, Host: host(t, func(ctx context.Context, in []byte) ([]byte, error) {
-		select {
-		case <-leave:
-		case <-ctx.Done():
-		}
-		return in, ctx.Err()
-	})})
+	ex := newExecutor(t, executor.Options{Workers: 2, Host: host(t, until(&leave))})
 	fn := mixedFunc(t)
 	warmUp(t, ex, fn)
 	seen := 0
@@ -319,52 +324,6 @@ func TestMap_callsPerWorker(t *testing.T) {
 		s := ex.Stats()
 		require.GreaterOrEqual(t, int(s.WorkersStarted), (i+1)*501/25, "%+v", s)
 	}
-}
-
-// TestMap_shutdown shuts down while a Map goes on: what is under way is done, what comes is
-// refused.
-func TestMap_shutdown(t *testing.T) {
-	t.Parallel()
-	ex := newExecutor(t, executor.Options{Workers: 2})
-	echo := echoFunc(t)
-	warmUp(t, ex, echo)
-	var good, refused int
-	done := make(chan error, 1)
-	for _, err := range executor.Map(t.Context(), ex, echo, marked(5000, nil)) {
-		if err != nil {
-			require.ErrorIs(t, err, executor.ErrShutdown)
-			refused++
-			continue
-		}
-		require.Zero(t, refused, "in order")
-		if good++; good == 1000 {
-			go func() {
-				ctx, cancel := context.WithTimeout(context.Background(), hang)
-				defer cancel()
-				done <- ex.Shutdown(ctx)
-			}()
-		}
-	}
-	require.Equal(t, 5000, good+refused)
-	require.NoError(t, <-done)
-}
-
-// TestMap_closed closes the executor in the midst: each input has an answer all the same.
-func TestMap_closed(t *testing.T) {
-	t.Parallel()
-	ex := newExecutor(t, executor.Options{Workers: 2})
-	echo := echoFunc(t)
-	warmUp(t, ex, echo)
-	n := 0
-	for _, err := range executor.Map(t.Context(), ex, echo, marked(5000, nil)) {
-		if err != nil {
-			require.ErrorIs(t, err, executor.ErrShutdown)
-		}
-		if n++; n == 1000 {
-			require.NoError(t, ex.Close())
-		}
-	}
-	require.Equal(t, 5000, n)
 }
 
 // TestMap_slowIterator has an iterator that waits for the results of what it has yielded:
@@ -484,13 +443,7 @@ func TestMap_hostileWorker(t *testing.T) {
 func TestMap_slowFront(t *testing.T) {
 	t.Parallel()
 	leave := make(chan struct{})
-	ex := newExecutor(t, executor.Options{Workers: 2, Host: host(t, func(ctx context.Context, in []byte) ([]byte, error) {
-		select {
-		case <-leave:
-		case <-ctx.Done():
-		}
-		return in, ctx.Err()
-	})})
+	ex := newExecutor(t, executor.Options{Workers: 2, Host: host(t, until(&leave))})
 	fn := mixedFunc(t)
 	warmUp(t, ex, fn)
 	const window = 256 * 2

@@ -114,7 +114,7 @@ func (c *core) submit(ctx context.Context, e *Executor, cl *call, patient bool) 
 		return
 	}
 	cl.owner = e
-	c.endWith(ctx, cl)
+	watch := c.endWith(ctx, cl)
 	if c.opts.Host != nil || cl.streams != nil {
 		cl.values = context.WithoutCancel(ctx)
 	}
@@ -130,8 +130,8 @@ func (c *core) submit(ctx context.Context, e *Executor, cl *call, patient bool) 
 	})
 	if w := cl.direct; w != nil {
 		w.sendDirect(cl) // it is watched when it is not lent any more
-	} else if cl.watch != nil {
-		cl.watch()
+	} else if watch != nil {
+		watch()
 	}
 	if cl.admitted != nil {
 		<-cl.admitted // when there is room, or when the call ends; ctx ends it
@@ -250,19 +250,21 @@ func (c *core) watchLaterLocked(cl *call) {
 	}
 }
 
-// endWith prepares what ends a call with the cause of its context's end.
-func (c *core) endWith(ctx context.Context, cl *call) {
+// endWith prepares what ends a call with the cause of its context's end, and returns what sets
+// that up; nil for a context that cannot end.
+func (c *core) endWith(ctx context.Context, cl *call) (watch func()) {
 	if cl.ended = ctx.Done(); cl.ended == nil {
-		return
+		return nil
 	}
-	cl.watch = func() { c.watch(ctx, cl) }
-	cl.expire = func() { c.cancel(cl, context.Cause(ctx)) }
+	expire := func() { c.cancel(cl, context.Cause(ctx)) }
+	cl.expire, cl.watch = expire, func() { c.watch(ctx, cl, expire) }
+	return cl.watch
 }
 
 // watch ends the call when ctx does. The callback has no owner to wait for it: it
 // takes a lock, kills at most one process and returns.
-func (c *core) watch(ctx context.Context, cl *call) {
-	stop := context.AfterFunc(ctx, cl.expire)
+func (c *core) watch(ctx context.Context, cl *call, expire func()) {
+	stop := context.AfterFunc(ctx, expire)
 	c.mu.Lock()
 	done := cl.state == Done
 	cl.release = stop
