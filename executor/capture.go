@@ -187,7 +187,7 @@ func (w *worker) captured(cl *call, draft *shm.Draft) (meta wire.Image, err erro
 		{Type: wire.TypeFail, Max: wire.MaxFail},
 		{Type: wire.TypeHostCall, Max: max(wire.MaxLogLine, uint32(cl.target.limits.Output))},
 	}
-	said := guestWords{logs: guestLog{call: cl, worker: w}}
+	r := reply{words: guestWords{logs: guestLog{call: cl, worker: w}}}
 	for {
 		h, err := w.conn.r.Next(limits)
 		if err != nil {
@@ -195,7 +195,7 @@ func (w *worker) captured(cl *call, draft *shm.Draft) (meta wire.Image, err erro
 		}
 		switch h.Type {
 		case wire.TypeHostCall:
-			if err := w.hostCall(cl, h, &said); err != nil {
+			if err := w.hostCall(cl, h, &r); err != nil {
 				return meta, err
 			}
 		case wire.TypeImage:

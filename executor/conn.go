@@ -125,6 +125,7 @@ func (cn *conn) handshake(hello wire.Hello) error {
 	if cn.ready.Ring && cn.shared != nil {
 		cn.ring = cn.shared
 		cn.r, cn.w = wire.NewReader(cn.ring), wire.NewWriter(cn.ring)
+		cn.r.UseArena(cn.ring.Output())
 	}
 	return nil
 }

@@ -161,7 +161,7 @@ func (cl *call) answerHere(ctx context.Context) {
 	if err != nil {
 		w.lost = err
 	}
-	if err != nil || w.holds() || w.conn.ring.Used() > arenaKept {
+	if err != nil || w.holds() || w.conn.ring.Used() > arenaKept && !w.releases {
 		w.poke()
 	}
 }

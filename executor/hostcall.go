@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/sandpool/sandpool/internal/quote"
+	"github.com/sandpool/sandpool/internal/ring"
 	"github.com/sandpool/sandpool/internal/wire"
 )
 
@@ -36,22 +37,25 @@ func (g *guestWords) countCall(most int64) error {
 }
 
 // hostCall serves one call of a host function, or of the log.
-func (w *worker) hostCall(cl *call, h wire.Header, said *guestWords) error {
+func (w *worker) hostCall(cl *call, h wire.Header, reply *reply) error {
+	if h.Slot == wire.HostShow {
+		return w.showMore(cl, h, reply)
+	}
 	if h.Slot == wire.HostLog && h.Length > wire.MaxLogLine {
 		return fmt.Errorf("worker logs a line of %d bytes", h.Length)
 	}
 	if h.Slot != wire.HostLog {
-		if err := said.countCall(cl.target.limits.HostCalls); err != nil {
+		if err := reply.words.countCall(cl.target.limits.HostCalls); err != nil {
 			return err
 		}
 	}
-	payload, err := w.conn.r.Payload(nil)
+	payload, err := w.hostPayload(h)
 	if err != nil {
 		return err
 	}
 	answer := wire.Header{Type: wire.TypeHostRet, ID: h.ID}
 	if h.Slot == wire.HostLog {
-		if err := said.logs.write(h, payload); err != nil {
+		if err := reply.words.logs.write(h, payload); err != nil {
 			return err
 		}
 		return w.returnFromHost(answer, nil)
@@ -76,6 +80,10 @@ func (w *worker) hostCall(cl *call, h wire.Header, said *guestWords) error {
 		text := r.err.Error()
 		r.output = []byte(strings.ToValidUTF8(text[:min(len(text), maxHostError)], "\uFFFD"))
 	}
+	reply.answer = nil
+	if len(r.output) > ring.WindowSize {
+		reply.answer = r.output // the guest has yet to ask for the rest
+	}
 	return w.returnFromHost(answer, r.output)
 }
 
@@ -87,7 +95,19 @@ func (w *worker) returnFromHost(answer wire.Header, output []byte) error {
 			return err
 		}
 	}
-	return w.conn.w.Write(answer, output)
+	if w.conn.ring == nil || len(output) < wire.ArenaFrom {
+		return w.conn.w.Write(answer, output)
+	}
+	return w.conn.show(answer, w.conn.ring.Answer, output)
+}
+
+// hostPayload reads what a guest has passed to a host function. What is in the arena has a
+// buffer at once, of no more than the call's output may take.
+func (w *worker) hostPayload(h wire.Header) ([]byte, error) {
+	if h.Flags&wire.FlagArena == 0 {
+		return w.conn.r.Payload(nil)
+	}
+	return w.conn.r.Payload(make([]byte, h.Length))
 }
 
 // A hostResult is what a host function returned.

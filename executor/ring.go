@@ -2,9 +2,11 @@ package executor
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/sandpool/sandpool/internal/ring"
@@ -60,32 +62,87 @@ func (cn *conn) closeRing() {
 // may still be reading there what another call was given.
 func (cn *conn) writeCall(f callFrame) error {
 	n := len(f.input)
-	if cn.ring == nil || f.ahead || n < wire.ArenaFrom || n > ring.ArenaSize {
+	if cn.ring == nil || f.ahead || n < wire.ArenaFrom || n > ring.WindowSize && f.Flags&(wire.FlagStdin|wire.FlagCommand) != 0 {
 		return cn.w.Write(f.Header, f.input)
 	}
-	cn.ring.Put(f.input)
-	f.Flags |= wire.FlagArena
-	var b [wire.ArenaPayload]byte
-	return cn.w.Write(f.Header, binary.LittleEndian.AppendUint64(b[:0], uint64(n)))
+	return cn.show(f.Header, cn.ring.Input, f.input)
 }
 
-// result reads the payload of a RESULT, of most bytes at most.
-func (cn *conn) result(h wire.Header, most uint32) ([]byte, error) {
-	if h.Flags&wire.FlagArena == 0 {
+// show writes a frame whose payload is in the arena, and has its window show the beginning. The
+// worker reads it while we write.
+func (cn *conn) show(h wire.Header, in *ring.Window, payload []byte) error {
+	h.Flags |= wire.FlagArena
+	first := in.Put(payload)
+	var b [wire.ArenaPayload]byte
+	if err := cn.w.Write(h, binary.LittleEndian.AppendUint64(b[:0], uint64(len(payload)))); err != nil {
+		return err
+	}
+	in.Add(payload[first:min(len(payload), ring.WindowSize)])
+	return nil
+}
+
+// output reads the payload of an OUTPUT or a RESULT behind what has come before. An OUTPUT is in
+// the arena and large; one that is all there is gets its memory at once, before it has come: no
+// more than the call's limit.
+func (cn *conn) output(h wire.Header, before []byte) ([]byte, error) {
+	if h.Type == wire.TypeOutput {
+		if h.Flags&wire.FlagArena == 0 {
+			return nil, fmt.Errorf("OUTPUT of %d bytes is not in the arena", h.Length)
+		}
+		if before == nil {
+			return cn.r.Payload(make([]byte, h.Length))
+		}
+	}
+	if before == nil {
 		return cn.r.Payload(nil)
 	}
-	if cn.ring == nil || h.Length != wire.ArenaPayload {
-		return nil, fmt.Errorf("RESULT of %d bytes is said to be in an arena", h.Length)
+	at := len(before)
+	b := slices.Grow(before, int(h.Length))[:at+int(h.Length)]
+	_, err := cn.r.Payload(b[at:])
+	return b, err
+}
+
+// showMore answers a HOSTCALL that asks for another piece of what is longer than its window.
+func (w *worker) showMore(cl *call, h wire.Header, r *reply) error {
+	all, stopped, err := w.showable(cl)
+	if err != nil {
+		return err
 	}
-	var b [wire.ArenaPayload]byte
-	if _, err := cn.r.Payload(b[:]); err != nil {
-		return nil, err
+	answer := wire.Header{Type: wire.TypeHostRet, ID: h.ID}
+	if stopped {
+		answer.Code = wire.HostStopped
+		return w.returnFromHost(answer, nil)
 	}
-	n := binary.LittleEndian.Uint64(b[:])
-	if n > min(uint64(most), ring.ArenaSize) {
-		return nil, fmt.Errorf("RESULT is said to have %d bytes in the arena, %d are the most", n, min(uint64(most), ring.ArenaSize))
+	if w.conn.ring == nil {
+		return errors.New("worker wants to be shown something, and has no shared memory")
 	}
-	return cn.ring.Take(int(n)), nil
+	in := w.conn.ring.Input
+	if h.Code == wire.ShowAnswer {
+		in, all = w.conn.ring.Answer, r.answer
+	}
+	if h.Length > 0 || h.Time < 0 || h.Time >= int64(len(all)) {
+		return fmt.Errorf("worker wants to be shown %d bytes from byte %d on", len(all), h.Time)
+	}
+	piece := all[h.Time:min(int64(len(all)), h.Time+ring.WindowSize)]
+	first := in.Put(piece)
+	if err := w.returnFromHost(answer, nil); err != nil {
+		return err
+	}
+	in.Add(piece[first:])
+	return nil
+}
+
+// showable returns the input of a call that runs, or that it is to end.
+func (w *worker) showable(cl *call) (input []byte, stopped bool, err error) {
+	w.core.update(func() {
+		if cl.state == Done && !w.stopping {
+			w.core.stopLocked(w) // it has begun what nobody waits for
+		}
+		if stopped, input = w.stopping, cl.input; w.condemned {
+			err = errCondemned
+		}
+	})
+	return input, stopped, err
 }
 
 // idle returns what fires when a worker has been idle for long enough to give back the

@@ -185,21 +185,30 @@ type answerError struct{ err error }
 
 func (e answerError) Error() string { return e.err.Error() }
 
+// A reply is what a worker has sent for a call so far.
+type reply struct {
+	usage  Usage
+	words  guestWords
+	output []byte // what has come of it ahead of the RESULT
+	answer []byte // of the last host function, when the guest may ask for more of it
+}
+
 // answer reads frames until the call's outcome, serving host calls meanwhile, or
 // until the worker has dropped the call.
 func (w *worker) answer(cl *call) error {
-	limits := wire.Limits{
-		{Type: wire.TypeResult, Max: cl.maxResult()},
-		{Type: wire.TypeFail, Max: wire.MaxFail},
-		{Type: wire.TypeHostCall, Max: max(wire.MaxLogLine, uint32(cl.target.limits.Output))},
-		{Type: wire.TypeRevoked, Max: 0},
-	}
-	if cl.target.meter {
-		limits = append(limits, wire.Limit{Type: wire.TypeUsage, Max: wire.UsageSize})
-	}
-	var usage Usage
-	said := guestWords{logs: guestLog{call: cl, worker: w}}
+	r := reply{words: guestWords{logs: guestLog{call: cl, worker: w}}}
 	for {
+		output := cl.maxResult() - uint32(len(r.output))
+		limits := wire.Limits{
+			{Type: wire.TypeResult, Max: output},
+			{Type: wire.TypeFail, Max: wire.MaxFail},
+			{Type: wire.TypeOutput, Max: output},
+			{Type: wire.TypeHostCall, Max: max(wire.MaxLogLine, uint32(cl.target.limits.Output))},
+			{Type: wire.TypeRevoked, Max: 0},
+		}
+		if cl.target.meter {
+			limits = append(limits, wire.Limit{Type: wire.TypeUsage, Max: wire.UsageSize})
+		}
 		h, err := w.conn.r.Next(limits)
 		if err != nil {
 			return err
@@ -213,30 +222,38 @@ func (w *worker) answer(cl *call) error {
 		if h.ID != cl.seq {
 			return fmt.Errorf("worker answers call %d, it was given %d", h.ID, cl.seq)
 		}
-		switch h.Type { //nolint:exhaustive // Next lets only these through
-		case wire.TypeHostCall:
-			if err := w.hostCall(cl, h, &said); err != nil {
-				return err
-			}
-		case wire.TypeUsage:
-			if err := w.conn.usage(&usage); err != nil {
-				return err
-			}
-		case wire.TypeResult:
-			output, err := w.conn.result(h, limits[0].Max)
-			if err != nil {
-				return err
-			}
-			usage.Run, usage.Memory = time.Duration(max(h.Time, 0)), int64(h.Code)<<16
-			return w.settle(cl, output, usage, nil)
-		case wire.TypeFail:
-			err := w.failure(h, cl)
-			answer, ok := errors.AsType[answerError](err)
-			if !ok {
-				return err
-			}
-			return w.settle(cl, nil, usage, answer.err)
+		if h.Flags&wire.FlagArena != 0 && w.conn.ring == nil {
+			return fmt.Errorf("%s of %d bytes is said to be in an arena", h.Type, h.Length)
 		}
+		if done, err := w.take(cl, h, &r); done || err != nil {
+			return err
+		}
+	}
+}
+
+// take takes a frame for the call, and reports whether it was its outcome.
+func (w *worker) take(cl *call, h wire.Header, r *reply) (done bool, err error) {
+	switch h.Type {
+	case wire.TypeHostCall:
+		return false, w.hostCall(cl, h, r)
+	case wire.TypeUsage:
+		return false, w.conn.usage(&r.usage)
+	case wire.TypeOutput:
+		r.output, err = w.conn.output(h, r.output)
+		return false, err
+	case wire.TypeResult:
+		if r.output, err = w.conn.output(h, r.output); err != nil {
+			return false, err
+		}
+		r.usage.Run, r.usage.Memory = time.Duration(max(h.Time, 0)), int64(h.Code)<<16
+		return true, w.settle(cl, r.output, r.usage, nil)
+	default:
+		err := w.failure(h, cl)
+		answer, ok := errors.AsType[answerError](err)
+		if !ok {
+			return false, err
+		}
+		return true, w.settle(cl, nil, r.usage, answer.err)
 	}
 }
 

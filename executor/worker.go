@@ -37,6 +37,7 @@ type worker struct {
 	slots    slotTable
 	slot     uint32      // of the calls it serves
 	sending  []callFrame // reused by unsent
+	releases bool        // the owner, asleep, is going to see to the arena's memory
 	quietTo  uint64      // the last call sent to whose answer the worker may not wake the host
 	cold     bool        // the current call had its module loaded
 	yielded  time.Time   // when the goroutine last let others run
@@ -249,6 +250,7 @@ func (w *worker) await() (*call, error) {
 // ended.
 func (w *worker) sleep() (died bool) {
 	release, exited := w.conn.idle(), w.conn.p.Exited()
+	w.releases = release != nil
 	w.io.Unlock()
 	defer w.io.Lock()
 	select {

@@ -24,15 +24,14 @@ import (
 type call struct {
 	id     uint64
 	slot   *slot
-	input  []byte
-	placed bool // the input is in the arena
+	input  incoming
 	output chunks
 	memory *snapshot.Memory // of the instance
 
 	maxOutput uint64
 	left      [streams]uint64 // bytes the guest may still log and print, by stream
 	hostLeft  uint64          // host functions it may still run
-	answer    []byte          // of the last host_call
+	answer    incoming        // of the last host_call
 	failed    *failure        // what the guest said with fail
 	abort     *failure        // why a host function ended the call
 	stdout    *lines
@@ -53,19 +52,14 @@ type call struct {
 
 // serveCall runs one call and answers it; the instance is released afterwards,
 // out of the caller's way.
-func (s *server) serveCall(h wire.Header, input []byte) error {
+func (s *server) serveCall(h wire.Header, input incoming) error {
 	sl := s.slots[h.Slot]
 	if sl == nil {
 		return s.answerFailure(h, internalFailure(fmt.Errorf("call of slot %d, which is not bound", h.Slot)))
 	}
 	began := time.Now()
-	stdin, input, err := splitInput(h, input)
-	if err != nil {
-		return err
-	}
 	c := s.newCall(h.ID, sl, input)
-	c.placed = h.Flags&wire.FlagArena != 0
-	if err := s.dress(c, h, stdin); err != nil {
+	if err := s.dress(c, h); err != nil {
 		return err
 	}
 	s.call = c
@@ -84,7 +78,8 @@ func (s *server) serveCall(h wire.Header, input []byte) error {
 	f := s.denied(inst, s.runGuarded(inst, h, c))
 	c.took = time.Since(began)
 	s.unwatch()
-	if err := s.tellUsage(c); err != nil {
+	err := s.tellUsage(c)
+	if err != nil {
 		return err
 	}
 	if f != nil {
@@ -121,19 +116,12 @@ func (s *server) denied(inst *instance, f *failure) *failure {
 // would cost more than a small call does.
 func (s *server) tidy(small bool) {
 	c := &s.one
-	left := 2 * c.printed()
-	if !c.placed {
-		left += uint64(len(c.input))
-	}
-	if !c.output.placed {
-		left += c.output.size
-	}
-	left += uint64(len(c.stdin))
+	left := 2*c.printed() + c.input.onHeap() + c.output.onHeap() + uint64(len(c.stdin))
 	if c.pipes != nil {
 		left += c.pipes[0].data.size + c.pipes[1].data.size
 		c.output.parts, c.system, c.pipes = nil, wasi.System{}, nil
 	}
-	c.input, c.stdin, c.system.Stdin = nil, nil, nil
+	c.input, c.stdin, c.system.Stdin = incoming{}, nil, nil
 	c.output.reset()
 	if small {
 		s.heap.served(left)
@@ -165,7 +153,7 @@ func (c *call) lives() { c.memory.Lives() }
 
 // newCall returns the call to be run. There is one at a time, and it is the same
 // memory each time: nothing collects garbage while guests run.
-func (s *server) newCall(id uint64, sl *slot, input []byte) *call {
+func (s *server) newCall(id uint64, sl *slot, input incoming) *call {
 	c := &s.one
 	if c.stdout == nil {
 		c.stdout = &lines{s: s, stream: wire.StreamStdout}
@@ -176,11 +164,11 @@ func (s *server) newCall(id uint64, sl *slot, input []byte) *call {
 	c.output.reset()
 	*c = call{
 		id: id, slot: sl, input: input, maxOutput: sl.Output, left: sl.logLimits(), hostLeft: sl.HostCalls,
-		output: c.output, answer: c.answer[:0], stdout: c.stdout, stderr: c.stderr,
+		output: c.output, answer: inMemory(c.answer.bytes[:0]), stdout: c.stdout, stderr: c.stderr,
 		dog: s.dog,
 	}
-	if cap(c.answer) > keepBuffer {
-		c.answer = nil
+	if cap(c.answer.bytes) > keepBuffer {
+		c.answer = incoming{}
 	}
 	c.system = newSystem(c.stdout, c.stderr)
 	c.system.Args, c.system.Env, c.system.Clock = sl.Args, sl.Env, sl.clock()
@@ -251,7 +239,7 @@ func (s *server) runIn(inst *instance, h wire.Header, c *call) *failure {
 		return f
 	}
 	if s.ring != nil {
-		c.output.arena = s.ring.Output()
+		c.output.s = s
 	}
 	if f := inst.call(s, c, index, h.Code); f != nil {
 		return f
@@ -294,8 +282,10 @@ func (s *server) learn(inst *instance, c *call) *failure {
 // the description's text. The call's own input and output are not touched.
 func (s *server) describe(inst *instance, c *call) ([]byte, *failure) {
 	input, limit := c.input, c.maxOutput
-	defer func() { c.input, c.maxOutput, c.output, c.answer, c.failed = input, limit, chunks{}, nil, nil }()
-	c.input, c.maxOutput = nil, wire.MaxDescription
+	defer func() {
+		c.input, c.maxOutput, c.output, c.answer, c.failed = input, limit, chunks{}, incoming{}, nil
+	}()
+	c.input, c.maxOutput = incoming{}, wire.MaxDescription
 	c.enter(s, inst)
 	results, err := inst.module.ExportedFunction(guestabi.ExportDescribe).Call(context.Background())
 	if err != nil {

@@ -32,7 +32,7 @@ func (s *server) capture(h wire.Header) error {
 	}
 	defer done()
 	debug.SetGCPercent(-1) // guests run: see handshake
-	c := s.newCall(h.ID, sl, nil)
+	c := s.newCall(h.ID, sl, incoming{})
 	if sl.Seed != 0 { // or calls would draw what initialisation has drawn
 		c.system.Random = seeded(sl.Seed, streamInit)
 	}
@@ -118,7 +118,7 @@ func (t *taking) warm(calls []wire.WarmUp) *failure {
 		if f != nil {
 			return f
 		}
-		c.input = w.Input
+		c.input = inMemory(w.Input)
 		if f := t.inst.call(s, c, index, w.Codec); f != nil {
 			return f
 		}

@@ -8,14 +8,21 @@ import (
 
 // chunks are an output as the guest writes it. They never move: a buffer that
 // grows by copying would leave garbage that nothing collects while a guest runs.
+//
+// An output of a call that is large goes into the arena at once where there is one: what is written in
+// large pieces is sent to the host while it is written, the rest is staged until the call is over.
 type chunks struct {
-	parts [][]byte
-	size  uint64
+	parts [][]byte // on the heap
+	size  uint64   // of all, wherever it is
 
-	arena  []byte // shared with the host, for an output that is large; nil for none
-	placed bool   // all of it is there, and parts are empty
-	spilt  bool   // its beginning is there, as the first of parts
+	s      *server // whose arena is used; nil for none
+	staged bool    // a part of it is there and not sent
+	late   bool    // it is not staged: the host was still at the output before
 }
+
+// sendFrom is how many bytes a guest has to write at a time for them to be sent while it does:
+// several of the pieces in which that is done.
+const sendFrom = 2 << 20
 
 // Bounds of one chunk, in bytes, unless a single write is larger.
 const (
@@ -25,11 +32,8 @@ const (
 
 // reset empties the output. It keeps a first chunk that is not large for the next.
 func (c *chunks) reset() {
-	spilt := c.spilt
-	c.size, c.arena, c.placed, c.spilt = 0, nil, false, false
-	if spilt {
-		c.parts = nil
-	}
+	c.drop()
+	c.size, c.s, c.late = 0, nil, false
 	if len(c.parts) == 0 {
 		return
 	}
@@ -40,12 +44,35 @@ func (c *chunks) reset() {
 	}
 }
 
+// drop takes back what is staged.
+func (c *chunks) drop() {
+	if c.staged {
+		c.s.ring.Drop()
+		c.staged = false
+	}
+}
+
+// empty keeps the chunks' memory and nothing in it.
+func (c *chunks) empty() {
+	for i := range c.parts {
+		c.parts[i] = c.parts[i][:0]
+	}
+}
+
+// onHeap is how many bytes there are outside the arena.
+func (c *chunks) onHeap() (n uint64) {
+	for _, p := range c.parts {
+		n += uint64(len(p))
+	}
+	return n
+}
+
 // add appends a copy of p.
 func (c *chunks) add(p []byte) {
-	if c.arena != nil && c.place(p) {
+	c.size += uint64(len(p))
+	if c.s != nil && c.place(p) {
 		return
 	}
-	c.size += uint64(len(p))
 	if n := len(c.parts); n > 0 {
 		last := c.parts[n-1]
 		fits := min(cap(last)-len(last), len(p))
@@ -62,39 +89,45 @@ func (c *chunks) add(p []byte) {
 	c.parts = append(c.parts, append(make([]byte, 0, room), p...))
 }
 
-// place is add for an output that is large and fits into the arena. It reports whether
-// this one is and does; of one that has outgrown the arena what is there stays.
+// place is add for an output that goes into the arena. It reports whether this one does.
 func (c *chunks) place(p []byte) bool {
-	size := c.size + uint64(len(p))
-	if size < wire.ArenaFrom {
-		return false
-	}
-	if size > uint64(len(c.arena)) {
-		if c.placed {
-			c.parts, c.spilt = [][]byte{c.arena[:c.size:c.size]}, true
+	if len(p) < sendFrom {
+		if c.size < wire.ArenaFrom || c.late {
+			return false
 		}
-		c.arena, c.placed = nil, false
-		return false
-	}
-	if !c.placed {
-		at := 0
-		for _, part := range c.parts {
-			at += copy(c.arena[at:], part)
+		if c.stage(p) {
+			return true
 		}
-		for i := range c.parts {
-			c.parts[i] = c.parts[i][:0]
+		if !c.staged {
+			c.late = true
+			return false
 		}
-		c.placed = true
 	}
-	copy(c.arena[c.size:], p)
-	c.size = size
+	c.s.sendOutput(c, p)
+	c.staged = false
+	c.empty()
 	return true
 }
 
-// text returns a copy of the output as one.
-func (c *chunks) text() []byte {
-	if c.placed {
-		return bytes.Clone(c.arena[:c.size])
+// stage stages p, behind what was too small for that before.
+func (c *chunks) stage(p []byte) bool {
+	if c.staged {
+		return c.s.ring.Stage(p)
 	}
-	return bytes.Join(c.parts, nil)
+	for _, part := range c.parts {
+		if !c.s.ring.Stage(part) {
+			c.s.ring.Drop()
+			return false
+		}
+	}
+	if !c.s.ring.Stage(p) {
+		c.s.ring.Drop()
+		return false
+	}
+	c.staged = true
+	c.empty()
+	return true
 }
+
+// text returns a copy of an output that is on the heap, as one.
+func (c *chunks) text() []byte { return bytes.Join(c.parts, nil) }

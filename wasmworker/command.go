@@ -37,11 +37,11 @@ func (p *pipe) Write(b []byte) (int, error) {
 // standard streams of its own.
 func (c *call) beCommand(s *server) error {
 	var in wire.Command
-	if err := wire.Unmarshal(c.input, &in); err != nil {
+	if err := wire.Unmarshal(c.input.bytes, &in); err != nil {
 		return err
 	}
 	c.pipes = &[2]pipe{{s: s}, {s: s, tail: c.stderr}}
-	c.input = nil
+	c.input = incoming{}
 	w := &c.system
 	w.Args, w.Env, w.Piped = in.Args, in.Env, true
 	w.Stdout, w.Stderr = &c.pipes[0], &c.pipes[1]
@@ -102,8 +102,15 @@ func cborHead(b []byte, major byte, n uint64) []byte {
 }
 
 // dress gives a call what its CALL brought along besides the input.
-func (s *server) dress(c *call, h wire.Header, stdin []byte) error {
-	c.stdin = stdin
+func (s *server) dress(c *call, h wire.Header) error {
+	if h.Flags&(wire.FlagStdin|wire.FlagCommand) == 0 {
+		return nil
+	}
+	stdin, input, err := splitInput(h, c.input.bytes)
+	if err != nil {
+		return err
+	}
+	c.stdin, c.input = stdin, inMemory(input)
 	if h.Flags&wire.FlagCommand == 0 {
 		return nil
 	}

@@ -115,6 +115,37 @@ func (r *replies) WriteQuietly(h wire.Header, parts ...[]byte) error {
 	return r.w.Write(h, parts...)
 }
 
+// Place sends one frame whose payload travels through the arena: what was staged there,
+// then the parts, then p. Only the guest's own goroutine calls it.
+func (r *replies) Place(h wire.Header, to *ring.Ring, parts [][]byte, p []byte) error {
+	staged := to.Staged()
+	total := staged + len(p)
+	for _, p := range parts {
+		total += len(p)
+	}
+	if total > wire.MaxPayload {
+		return &wire.FrameError{Type: h.Type, Length: wire.MaxPayload, Max: wire.MaxPayload}
+	}
+	h.Flags |= wire.FlagArena
+	h.Length = uint32(total)
+	if total == staged {
+		if err := to.Send(nil, nil); err != nil {
+			return err
+		}
+		return r.writeHeader(h)
+	}
+	if err := r.writeHeader(h); err != nil { // at first, so that the host reads while we write
+		return err
+	}
+	return to.Send(parts, p)
+}
+
+func (r *replies) writeHeader(h wire.Header) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.w.WriteHeader(h)
+}
+
 // Write sends one frame.
 func (r *replies) Write(h wire.Header, parts ...[]byte) error {
 	r.mu.Lock()

@@ -194,7 +194,7 @@ func (b *StartBench) capture(l wire.Load, g *startGuest) error {
 		return err
 	}
 	sl := b.s.slots[slot]
-	c := b.s.newCall(0, sl, nil)
+	c := b.s.newCall(0, sl, incoming{})
 	b.s.call = c
 	t := &taking{s: b.s, c: c, inst: b.s.newInstance(sl)}
 	defer t.inst.close()
@@ -323,7 +323,7 @@ func (b *StartBench) NewClones(number uint32, n int) (*Clones, error) {
 }
 
 func (cl *Clones) begin(input []byte) *call {
-	c := cl.b.s.newCall(0, cl.slot, input)
+	c := cl.b.s.newCall(0, cl.slot, inMemory(input))
 	cl.b.s.call = c
 	return c
 }

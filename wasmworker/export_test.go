@@ -64,7 +64,7 @@ func RunFailure(wasm []byte, limit uint64) *Failure {
 	ctx := context.Background()
 	defer r.Close(ctx)
 	sl := &slot{Load: wire.Load{Memory: limit, Output: 1 << 20, LogBytes: 1 << 20, Stdout: 1 << 20, Stderr: 1 << 20}, module: new(module)}
-	c := s.newCall(1, sl, []byte("input"))
+	c := s.newCall(1, sl, inMemory([]byte("input")))
 	s.call = c
 	compiled, f := compileIn(r, wasm)
 	if f != nil {

@@ -26,7 +26,7 @@ func (s *server) guestHostCall(_ context.Context, m api.Module, stack []uint64) 
 // guestHostSize is host_size() -> bytes of the last answer.
 func (s *server) guestHostSize(_ context.Context, _ api.Module, stack []uint64) {
 	s.call.lives()
-	stack[0] = api.EncodeU32(uint32(len(s.call.answer)))
+	stack[0] = api.EncodeU32(uint32(s.call.answer.size))
 }
 
 // guestHostRead is host_read(pointer, offset, length) -> copied.
@@ -34,7 +34,7 @@ func (s *server) guestHostRead(_ context.Context, m api.Module, stack []uint64) 
 	pointer, offset, length := api.DecodeU32(stack[0]), api.DecodeU32(stack[1]), api.DecodeU32(stack[2])
 	dst := s.view(m, "host_read", pointer, length)
 	s.call.lives()
-	stack[0] = api.EncodeU32(copyFrom(dst, s.call.answer, offset))
+	stack[0] = api.EncodeU32(s.deliver(&s.call.answer, dst, uint64(offset)))
 }
 
 // callHost has the host run the named function and keeps its answer for the
@@ -44,7 +44,7 @@ func (s *server) callHost(name, input []byte) (status uint32) {
 	number, why := c.granted(name)
 	if why != "" {
 		s.heap.note(hostCallCost + len(why))
-		c.answer = append(c.answer[:0], why...)
+		c.answer = inMemory(append(c.answer.bytes[:0], why...))
 		return guestabi.HostMissing
 	}
 	if most := c.slot.Output; uint64(len(input)) > most {
@@ -97,20 +97,29 @@ func (s *server) askHost(number uint32, input []byte) (status uint32, err error)
 	default:
 		return 0, fmt.Errorf("host answered with code %d", ret.Code)
 	}
-	return status, s.readAnswer(int(ret.Length))
+	return status, s.readAnswer(ret)
 }
 
-// readAnswer reads an answer of n bytes in place of the last one, in its memory if
-// that is large enough. As with inputs the buffer is made at once.
-func (s *server) readAnswer(n int) error {
+// readAnswer reads an answer in place of the last one, in its memory if that is large enough,
+// unless it is in the arena. As with inputs the buffer is made at once.
+func (s *server) readAnswer(h wire.Header) error {
 	c := s.call
-	if cap(c.answer) < n {
-		c.answer = nil
-		s.heap.note(n)
-		c.answer = make([]byte, n)
+	if h.Flags&wire.FlagArena != 0 {
+		size, err := s.placedSize(h)
+		c.answer = incoming{}
+		if err == nil {
+			c.answer = shown(s.ring.Answer, wire.ShowAnswer, size)
+		}
+		return err
 	}
-	var err error
-	c.answer, err = s.r.Payload(c.answer[:n])
+	n, buf := int(h.Length), c.answer.bytes
+	c.answer = incoming{}
+	if cap(buf) < n {
+		s.heap.note(n)
+		buf = make([]byte, n)
+	}
+	b, err := s.r.Payload(buf[:n])
+	c.answer = inMemory(b)
 	return err
 }
 
@@ -120,7 +129,7 @@ func (s *server) readAnswer(n int) error {
 // calls it.
 func (s *server) hostCall(h wire.Header, payload []byte, most uint32) (wire.Header, error) {
 	h.Type, h.ID = wire.TypeHostCall, s.call.id
-	if err := s.out.Write(h, payload); err != nil {
+	if err := s.writeHostCall(h, payload); err != nil {
 		return wire.Header{}, err
 	}
 	for {
@@ -141,10 +150,11 @@ func (s *server) hostCall(h wire.Header, payload []byte, most uint32) (wire.Head
 	}
 }
 
-// copyFrom copies what src has from the offset on.
-func copyFrom(dst, src []byte, offset uint32) uint32 {
-	if uint64(offset) >= uint64(len(src)) {
-		return 0
+// writeHostCall writes a HOSTCALL. A large payload goes through the arena, unless a part of the
+// output is waiting there.
+func (s *server) writeHostCall(h wire.Header, payload []byte) error {
+	if s.ring != nil && len(payload) >= wire.ArenaFrom && !s.call.output.staged {
+		return s.out.Place(h, s.ring, nil, payload)
 	}
-	return uint32(copy(dst, src[offset:]))
+	return s.out.Write(h, payload)
 }

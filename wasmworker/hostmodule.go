@@ -57,7 +57,7 @@ func (s *server) inputRead(_ context.Context, m api.Module, stack []uint64) {
 	pointer, offset, length := api.DecodeU32(stack[0]), api.DecodeU32(stack[1]), api.DecodeU32(stack[2])
 	dst := s.view(m, "input_read", pointer, length)
 	s.call.lives()
-	stack[0] = api.EncodeU32(copyFrom(dst, s.call.input, offset))
+	stack[0] = api.EncodeU32(s.deliver(&s.call.input, dst, uint64(offset)))
 }
 
 // outputWrite is output_write(pointer, length).
@@ -95,7 +95,8 @@ func (s *server) guestFail(_ context.Context, m api.Module, stack []uint64) {
 	message, trace = message[:min(len(message), maxMessage)], trace[:min(len(trace), maxStack)]
 	c := s.call
 	c.lives()
-	dropped := c.output.size
+	dropped := c.output.onHeap()
+	c.output.drop()
 	c.output = chunks{}
 	s.heap.note(int(dropped) + len(message) + len(trace))
 	c.failed = guestFailure(code, string(message), string(trace))

@@ -22,7 +22,7 @@ func (s *server) initialize(inst *instance, c *call) *failure {
 		return f
 	}
 	input := c.input
-	c.input = l.InitInput
+	c.input = inMemory(l.InitInput)
 	if f := inst.call(s, c, index, l.InitCodec); f != nil {
 		return f
 	}
@@ -35,8 +35,9 @@ func (s *server) initialize(inst *instance, c *call) *failure {
 
 // forgetOutput drops what a function has left that was not called for its output.
 func (c *call) forgetOutput(s *server) {
-	dropped := c.output.size
-	c.input, c.output, c.answer = nil, chunks{}, nil
+	dropped := c.output.onHeap()
+	c.output.drop()
+	c.input, c.output, c.answer = incoming{}, chunks{}, incoming{}
 	c.lives()
 	s.heap.note(int(dropped))
 }

@@ -207,12 +207,12 @@ func (i *instance) resume(s *server, c *call) *failure {
 		n |= uint64(b) << (8 * k)
 	}
 	input := c.input
-	c.input = nil
+	c.input = incoming{}
 	c.enter(s, i)
 	if _, err := i.restored.Call(context.Background(), n); err != nil {
 		return c.classify(err)
 	}
-	c.input, c.output, c.answer = input, chunks{}, nil // nobody asked for what it has written
+	c.input, c.output, c.answer = input, chunks{}, incoming{} // nobody asked for what it has written
 	c.lives()
 	return c.failed
 }
@@ -264,7 +264,7 @@ func (f *failure) wears() bool {
 // call runs one registered function on the call's input.
 func (i *instance) call(s *server, c *call, index, codecs uint32) *failure {
 	c.enter(s, i)
-	i.params = append(i.params[:0], uint64(index), uint64(uint32(len(c.input))), uint64(codecs))
+	i.params = append(i.params[:0], uint64(index), uint64(uint32(c.input.size)), uint64(codecs))
 	if err := i.invoke.CallWithStack(context.Background(), i.params); err != nil {
 		return c.classify(err)
 	}

@@ -2,7 +2,6 @@ package wasmworker
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 
 	"github.com/sandpool/sandpool/internal/proc"
@@ -19,12 +18,23 @@ func openRing(in *proc.Inherited) (*ring.Ring, error) {
 	return ring.Open(f)
 }
 
-// readInput reads the input of a CALL, or finds it in the arena. The host is not to be
+// readInput reads the payload of a CALL, unless it is in the arena. The host is not to be
 // guarded against: the buffer is made at once, since growing it would leave garbage that
 // nothing collects before the call is over.
-func (s *server) readInput(h wire.Header) ([]byte, error) {
+func (s *server) readInput(h wire.Header) (incoming, error) {
 	if h.Flags&wire.FlagArena != 0 {
-		return s.placedInput(h)
+		size, err := s.placedSize(h)
+		if err != nil {
+			return incoming{}, err
+		}
+		if h.Flags&(wire.FlagStdin|wire.FlagCommand) == 0 {
+			return shown(s.ring.Input, wire.ShowInput, size), nil
+		}
+		if size > ring.WindowSize {
+			return incoming{}, fmt.Errorf("a CALL of %d bytes with flags %#x is said to be in the arena", size, h.Flags)
+		}
+		b, err := s.ring.Input.View(int(size))
+		return inMemory(b), err
 	}
 	n := int(h.Length)
 	buf := s.input
@@ -34,36 +44,47 @@ func (s *server) readInput(h wire.Header) ([]byte, error) {
 			s.input = buf
 		}
 	}
-	return s.r.Payload(buf[:n])
+	b, err := s.r.Payload(buf[:n])
+	return inMemory(b), err
 }
 
-// placedInput is an input that the host has put into the arena. It stays there until the
-// call is answered.
-func (s *server) placedInput(h wire.Header) ([]byte, error) {
+// placedSize reads how long a payload is that the host has put into the arena.
+func (s *server) placedSize(h wire.Header) (uint64, error) {
 	if s.ring == nil || h.Length != wire.ArenaPayload {
-		return nil, errors.New("an input is said to be in an arena")
+		return 0, fmt.Errorf("a %s is said to be in an arena", h.Type)
 	}
-	var b [wire.ArenaPayload]byte
-	if _, err := s.r.Payload(b[:]); err != nil {
-		return nil, err
+	b, err := s.r.Payload(s.size[:])
+	if err != nil {
+		return 0, err
 	}
-	n := binary.LittleEndian.Uint64(b[:])
-	if n > ring.ArenaSize {
-		return nil, fmt.Errorf("an input of %d bytes is said to be in the arena", n)
+	n := binary.LittleEndian.Uint64(b)
+	if n > wire.MaxPayload {
+		return 0, fmt.Errorf("a %s of %d bytes is said to be in the arena", h.Type, n)
 	}
-	return s.ring.Input(int(n)), nil
+	return n, nil
 }
 
-// reply sends a RESULT with the output, or tells the host that this is in the arena. more
-// says that other calls are known to follow.
+// reply sends a RESULT with what has not been sent of the output. more says that other
+// calls are known to follow.
 func (s *server) reply(h wire.Header, output *chunks, more bool) error {
-	if !output.placed && more {
+	switch {
+	case output.staged:
+		return s.out.Place(h, s.ring, nil, nil)
+	case more:
 		return s.out.WriteQuietly(h, output.parts...)
-	}
-	if !output.placed {
+	default:
 		return s.out.Write(h, output.parts...)
 	}
-	h.Flags |= wire.FlagArena
-	s.ring.Sent()
-	return s.out.Write(h, binary.LittleEndian.AppendUint64(s.size[:0], output.size))
+}
+
+// sendOutput sends ahead of the call's end what there is of its output, and p. It ends the
+// call when it cannot.
+func (s *server) sendOutput(c *chunks, p []byte) {
+	h := wire.Header{Type: wire.TypeOutput, ID: s.call.id}
+	if err := s.out.Place(h, s.ring, c.parts, p); err != nil {
+		s.end(internalFailure(err))
+	}
+	if f := s.call.stopped(); f != nil {
+		s.end(f) // its time has run out meanwhile
+	}
 }

@@ -149,7 +149,7 @@ func (s *server) serve() error {
 			if !s.calls.take(p.ID) {
 				continue
 			}
-			if err := s.serveCall(p.Header, p.input); err != nil {
+			if err := s.serveCall(p.Header, inMemory(p.input)); err != nil {
 				return err
 			}
 			continue

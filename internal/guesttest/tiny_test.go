@@ -123,6 +123,23 @@ func TestTinyEcho(t *testing.T) {
 	require.Equal(t, "echo takes and returns raw bytes", h.message)
 }
 
+func TestTinyPieces(t *testing.T) {
+	t.Parallel()
+	for _, in := range []int32{1000, 1 << 20, -1000, -(1 << 20)} {
+		wasm := guesttest.TinyPieces(4, in, 30_000)
+		for _, size := range []int{0, 1, 999, 1000, 1001, 4 << 16} {
+			h := &host{input: make([]byte, size)}
+			for i := range h.input {
+				h.input[i] = byte(i * i >> 8)
+			}
+			result, err := h.run(t, wasm, 0)
+			require.NoError(t, err)
+			require.Zero(t, result)
+			require.True(t, bytes.Equal(h.input, h.output), "%d of %d", in, size)
+		}
+	}
+}
+
 func TestTiny_errors(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

@@ -97,18 +97,39 @@ func roundTrips(b *testing.B, r io.Reader, w io.Writer, size int) {
 	}
 }
 
-// BenchmarkArena copies a payload in, and another out.
+// BenchmarkArena sends a payload to another goroutine and back.
 func BenchmarkArena(b *testing.B) {
-	for _, size := range []int{64 << 10, 1 << 20, ArenaSize} {
+	for _, size := range []int{64 << 10, 1 << 20, WindowSize} {
 		b.Run(fmt.Sprintf("size=%d", size), func(b *testing.B) {
 			host, worker := benchPair(b)
-			in := make([]byte, size)
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				buf := make([]byte, size)
+				for {
+					if _, err := io.ReadFull(worker, buf[:1]); err != nil {
+						return
+					}
+					if worker.Input.ReadAt(buf, 0) != nil || worker.Send(nil, buf) != nil {
+						return
+					}
+				}
+			}()
+			in, out := make([]byte, size), make([]byte, size)
 			b.SetBytes(2 * int64(size))
 			for b.Loop() {
-				host.Put(in)
-				worker.Sent()
-				host.Take(size)
+				first := host.Input.Put(in)
+				if _, err := host.Write([]byte{1}); err != nil {
+					b.Fatal(err)
+				}
+				host.Input.Add(in[first:])
+				if _, err := io.ReadFull(host.Output(), out); err != nil {
+					b.Fatal(err)
+				}
+				host.Output().End()
 			}
+			worker.Hangup()
+			<-done
 			_ = host.Close()
 			_ = worker.Close()
 		})

@@ -19,9 +19,18 @@ const (
 	toWorkerAt = 0        // control blocks
 	toHostAt   = page     //
 	sharedAt   = 2 * page // what is not a stream's
+	outputAt   = 3 * page // the control block of the arena's
 	dataAt     = 4 * page // of the stream to the worker, then of that to the host
 	arenaAt    = dataAt + 2*streamSize
-	size       = arenaAt + 2*ArenaSize // the arena to the worker comes first
+	size       = arenaAt + arenaParts*WindowSize
+)
+
+// The parts of the arena.
+const (
+	partInput = iota
+	partAnswer
+	partOutput
+	arenaParts
 )
 
 const (
@@ -31,12 +40,11 @@ const (
 	workerLooks = 10 * time.Second
 )
 
-// shared is what is not a stream's.
+// shared is what is not a stream's: the host's words.
 type shared struct {
-	spin  atomic.Uint32 // the host's: 1 when the worker may spin for the next frame
-	_     [60]byte
-	taken atomic.Uint64 // the host's: how many results it has copied out of the arena
-	_     [56]byte
+	spin    atomic.Uint32 // 1 when the worker may spin for the next frame
+	_       [60]byte
+	windows [2]progress // of partInput and partAnswer
 }
 
 // hostWaits are those of this process, as a host.
@@ -45,12 +53,15 @@ var hostWaits crowd
 // A Ring is one side of the memory between a host and a worker. Read and Write are for
 // one goroutine each, Hangup for any, the rest for the goroutine of Write.
 type Ring struct {
+	Input  *Window // what the host shows of a call's input
+	Answer *Window // of the answer of a host function
+
 	mem     []byte
 	file    *os.File // the host's; nil in a worker
 	shared  *shared
 	in, out *stream
-	used    [2]int // bytes of the arenas that may take memory; the host's
-	results uint64 // that went through the arena to the host
+	output  *stream // of the arena
+	read    int     // bytes of output's memory that may be taken, as far as has been read; the host's
 }
 
 // Supported reports whether this system has rings.
@@ -75,8 +86,8 @@ func New(processors int) (r *Ring, err error) {
 	r.file = f
 	hostWaits.processors.Store(int32(processors))
 	r.in, r.out = r.stream(toHostAt, 1), r.stream(toWorkerAt, 0)
-	for _, s := range []*stream{r.in, r.out} {
-		s.wait.crowd, s.wait.most = &hostWaits, hostLooks
+	for _, w := range r.waits() {
+		w.crowd, w.most = &hostWaits, hostLooks
 	}
 	return r, nil
 }
@@ -89,10 +100,15 @@ func Open(f *os.File) (*Ring, error) {
 		return nil, err
 	}
 	r.in, r.out = r.stream(toWorkerAt, 0), r.stream(toHostAt, 1)
-	for _, s := range []*stream{r.in, r.out} {
-		s.wait.hint, s.wait.most = &r.shared.spin, workerLooks
+	for _, w := range r.waits() {
+		w.hint, w.most = &r.shared.spin, workerLooks
 	}
 	return r, nil
+}
+
+// waits lists all that this side waits with.
+func (r *Ring) waits() []*waiter {
+	return []*waiter{&r.in.wait, &r.out.wait, &r.output.wait, &r.Input.wait, &r.Answer.wait}
 }
 
 // mapped maps the memory. The mapping cannot fault: the size is sealed.
@@ -112,7 +128,16 @@ func mapped(f *os.File) (*Ring, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("mmap", err)
 	}
-	return &Ring{mem: mem, shared: (*shared)(unsafe.Pointer(&mem[sharedAt]))}, nil
+	r := &Ring{mem: mem, shared: (*shared)(unsafe.Pointer(&mem[sharedAt]))}
+	r.Input = &Window{progress: &r.shared.windows[partInput], data: r.part(partInput)}
+	r.Answer = &Window{progress: &r.shared.windows[partAnswer], data: r.part(partAnswer)}
+	r.output = &stream{control: (*control)(unsafe.Pointer(&mem[outputAt])), data: r.part(partOutput)}
+	return r, nil
+}
+
+func (r *Ring) part(n int) []byte {
+	at := arenaAt + n*WindowSize
+	return r.mem[at : at+WindowSize : at+WindowSize]
 }
 
 func (r *Ring) stream(block, n int) *stream {
@@ -205,6 +230,7 @@ func (r *Ring) Write(p []byte) (int, error) {
 func (r *Ring) Hangup() {
 	r.in.hangup()
 	r.out.hangup()
+	r.output.hangup()
 }
 
 // Close unmaps the memory. Nothing may be using the ring any more.

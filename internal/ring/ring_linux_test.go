@@ -171,26 +171,115 @@ func TestRing_rude(t *testing.T) {
 	require.Equal(t, ErrCorrupt, err)
 }
 
-func TestRing_arena(t *testing.T) {
+// A window shows what has been put there, and what was added, in any order and more than once.
+func TestWindow(t *testing.T) {
 	t.Parallel()
 	host, worker := pair(t)
-	host.Put([]byte("in"), []byte("put"))
-	require.Equal(t, "input", string(worker.Input(5)))
-
-	out := worker.Output()
-	require.Len(t, out, ArenaSize)
-	copy(out, "output")
-	worker.Sent()
-	require.Nil(t, worker.Output(), "the host has not taken the last one")
-	got := host.Take(6)
-	copy(out, "OUTPUT")
-	require.Equal(t, "output", string(got), "a copy")
-	require.NotNil(t, worker.Output())
-
-	require.Equal(t, 5+6, host.Used())
+	data := noise(WindowSize)
+	for _, size := range []int{5, piece - 1, piece, piece + 1, 3*piece + 7, WindowSize, 1} {
+		in := data[:size]
+		first := host.Input.Put(in)
+		require.Equal(t, min(size, piece), first)
+		var adding sync.WaitGroup
+		adding.Go(func() { host.Input.Add(in[first:]) })
+		got := make([]byte, size)
+		require.NoError(t, worker.Input.ReadAt(got, 0))
+		require.True(t, bytes.Equal(in, got))
+		adding.Wait()
+		require.NoError(t, worker.Input.ReadAt(got[:1], size/2))
+		require.Equal(t, in[size/2], got[0])
+		view, err := worker.Input.View(size)
+		require.NoError(t, err)
+		require.True(t, bytes.Equal(in, view))
+	}
+	require.Equal(t, WindowSize, host.Used())
 	require.NoError(t, host.Release())
 	require.Zero(t, host.Used())
-	require.Equal(t, make([]byte, 5), worker.Input(5), "given back to the system")
+	view, err := worker.Input.View(1)
+	require.NoError(t, err)
+	require.Zero(t, view[0], "given back to the system")
+}
+
+// Neither does the host go where a worker says that it is.
+func TestWindow_corrupt(t *testing.T) {
+	t.Parallel()
+	host, worker := pair(t)
+	in := noise(3 * piece)
+	first := host.Input.Put(in)
+	worker.Input.placed.Store(1 << 40)
+	host.Input.Add(in[first:])
+	view, err := worker.Input.View(len(in))
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(in, view))
+}
+
+func noise(n int) []byte {
+	b := make([]byte, n)
+	random := rand.NewChaCha8([32]byte{1})
+	_, _ = random.Read(b)
+	return b
+}
+
+// Outputs of all sizes come out as they went in, whether they were staged or not, and each
+// begins where the memory does.
+func TestRing_output(t *testing.T) {
+	t.Parallel()
+	host, worker := pair(t)
+	data := noise(2*WindowSize + 100)
+	for _, size := range []int{1, 10, piece, WindowSize - 1, WindowSize, WindowSize + 1, 2*WindowSize + 100, 3} {
+		for _, staged := range []int{0, min(size, piece/2), min(size, WindowSize)} {
+			in, half := data[:size], (size-staged)/2
+			require.True(t, worker.Stage(in[:staged/2]))
+			require.True(t, worker.Stage(in[staged/2:staged]))
+			require.Equal(t, staged, worker.Staged())
+			sent := make(chan error)
+			go func() { sent <- worker.Send([][]byte{in[staged : staged+half]}, in[staged+half:]) }()
+			require.Zero(t, host.output.own%WindowSize)
+			got := make([]byte, size)
+			_, err := io.ReadFull(host.Output(), got)
+			require.NoError(t, err)
+			host.Output().End()
+			require.NoError(t, <-sent)
+			require.True(t, bytes.Equal(in, got), "%d bytes, %d staged", size, staged)
+		}
+	}
+	require.Equal(t, WindowSize, host.Used())
+}
+
+// What is staged is not seen, does not wait for room, and can be taken back.
+func TestRing_stage(t *testing.T) {
+	t.Parallel()
+	host, worker := pair(t)
+	require.True(t, worker.Stage([]byte("forgotten")))
+	require.Zero(t, host.Output().Buffered())
+	worker.Drop()
+	require.Zero(t, worker.Staged())
+	require.True(t, worker.Stage([]byte("text")))
+	require.False(t, worker.Stage(make([]byte, WindowSize-3)))
+	require.NoError(t, worker.Send(nil, nil))
+	require.False(t, worker.Stage([]byte("x")), "the host has not read the one before")
+	require.Nil(t, host.Output().Copy(WindowSize+1))
+	require.Equal(t, "text", string(host.Output().Copy(4)))
+	host.Output().End()
+	require.Equal(t, 4, host.Used())
+	require.True(t, worker.Stage(make([]byte, WindowSize)))
+}
+
+// The host's end of the arena's stream is as careful as those of the others.
+func TestRing_outputCorrupt(t *testing.T) {
+	t.Parallel()
+	for _, lie := range []uint64{WindowSize + 1, 1 << 40, ^uint64(0)} {
+		host, worker := pair(t)
+		worker.output.head.Store(lie)
+		require.Zero(t, host.Output().Buffered())
+		require.Nil(t, host.Output().Copy(1))
+		_, err := host.Output().Read(make([]byte, 1))
+		require.Equal(t, ErrCorrupt, err, "%#x", lie)
+	}
+	host, _ := pair(t)
+	host.Hangup()
+	_, err := host.Output().Read(make([]byte, 1))
+	require.Equal(t, io.EOF, err)
 }
 
 func TestOpen_refused(t *testing.T) {

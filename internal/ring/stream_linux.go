@@ -28,13 +28,16 @@ type control struct {
 type stream struct {
 	*control
 
-	data []byte // streamSize bytes
+	data []byte // a power of two of bytes
 	peer uint64 // the other side's position as it was last: it never goes back
 	own  uint64 // this side's position: what the shared memory says of it counts for nobody here
 	wait waiter
 
-	quiet bool // nobody is woken by Write, unless it has to wait
+	quiet  bool // nobody is woken by Write, unless it has to wait
+	staged int  // bytes behind own that the other side does not know of
 }
+
+func (s *stream) size() uint64 { return uint64(len(s.data)) }
 
 // Read reads what is there, at least one byte.
 func (s *stream) Read(p []byte) (int, error) {
@@ -54,7 +57,7 @@ func (s *stream) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	n = min(n, len(p))
-	at := int(s.own % streamSize)
+	at := int(s.own % s.size())
 	first := copy(p[:n], s.data[at:])
 	copy(p[first:n], s.data)
 	s.own += uint64(n)
@@ -67,7 +70,7 @@ func (s *stream) Read(p []byte) (int, error) {
 func (s *stream) filled() (int, error) {
 	head := s.head.Load()
 	n := head - s.own
-	if n > streamSize || n < s.peer-s.own && s.peer-s.own <= streamSize {
+	if n > s.size() || n < s.peer-s.own && s.peer-s.own <= s.size() {
 		return 0, ErrCorrupt
 	}
 	s.peer = head
@@ -77,46 +80,126 @@ func (s *stream) filled() (int, error) {
 // Write writes all of p. It returns when the last byte is in the stream.
 func (s *stream) Write(p []byte) (written int, err error) {
 	for len(p) > 0 {
-		free, err := s.free()
+		free, err := s.room(1)
 		if err != nil {
 			return written, err
 		}
-		if s.wait.gone.Load() {
-			return written, syscall.EPIPE
-		}
-		if free == 0 {
-			wake(&s.reader)
-			full := s.own - streamSize
-			if err := s.wait.until(&s.writer, func() bool { return s.tail.Load() != full }); err == io.EOF { //nolint:errorlint // until returns a bare io.EOF
-				return written, syscall.EPIPE
-			} else if err != nil {
-				return written, err
-			}
-			continue
-		}
-		n := min(free, len(p))
-		at := int(s.own % streamSize)
-		first := copy(s.data[at:], p[:n])
-		copy(s.data, p[first:n])
-		s.own += uint64(n)
-		s.head.Store(s.own)
-		if !s.quiet {
-			wake(&s.reader)
-		}
+		n := min(free, len(p), piece)
+		s.copyIn(s.own, p[:n])
+		s.publish(n)
 		p, written = p[n:], written+n
 	}
 	return written, nil
 }
 
+// room waits until there is room for least bytes, and returns how much there is.
+func (s *stream) room(least int) (int, error) {
+	for {
+		free, err := s.free()
+		switch {
+		case err != nil:
+			return 0, err
+		case s.wait.gone.Load():
+			return 0, syscall.EPIPE
+		case free >= least:
+			return free, nil
+		}
+		wake(&s.reader)
+		tail := s.peer
+		if err := s.wait.until(&s.writer, func() bool { return s.tail.Load() != tail }); err == io.EOF { //nolint:errorlint // until returns a bare io.EOF
+			return 0, syscall.EPIPE
+		} else if err != nil {
+			return 0, err
+		}
+	}
+}
+
+// copyIn copies p to a position.
+func (s *stream) copyIn(at uint64, p []byte) {
+	first := copy(s.data[at%s.size():], p)
+	copy(s.data, p[first:])
+}
+
+// publish tells the reader of n bytes more.
+func (s *stream) publish(n int) {
+	s.own += uint64(n)
+	s.head.Store(s.own)
+	if !s.quiet {
+		wake(&s.reader)
+	}
+}
+
+// stage copies p behind what has been staged before, where the reader does not see it yet. It
+// reports false, and does nothing, where that would have to wait for room.
+func (s *stream) stage(p []byte) bool {
+	free, err := s.free()
+	if err != nil || free-s.staged < len(p) {
+		return false
+	}
+	s.copyIn(s.own+uint64(s.staged), p)
+	s.staged += len(p)
+	return true
+}
+
+// A stream may be used for one payload after another, each of which begins where the
+// stream's memory does, so that short ones use little of it. What is left behind its end counts as
+// written together with its last byte, and as read when all has been.
+
+// writeLast is Write for the end of a payload: what is staged, or p behind it.
+func (s *stream) writeLast(p []byte) error {
+	if len(p) > 0 {
+		s.publishStaged()
+	}
+	end := s.own + uint64(s.staged+len(p))
+	if end == s.own {
+		return nil
+	}
+	if len(p) > 0 { // all but a last piece, which lies in one lap
+		last := max(s.own, (end-1)&^(s.size()-1))
+		if len(p) > piece {
+			last = max(last, end-piece)
+		}
+		n, err := s.Write(p[:last-s.own])
+		if err != nil {
+			return err
+		}
+		p = p[n:]
+	}
+	all := int(s.next(end) - s.own)
+	if _, err := s.room(all); err != nil {
+		return err
+	}
+	s.copyIn(s.own, p)
+	s.staged = 0
+	s.publish(all)
+	return nil
+}
+
+func (s *stream) publishStaged() {
+	n := s.staged
+	s.staged = 0
+	s.publish(n)
+}
+
+// endRead ends the reading of a payload.
+func (s *stream) endRead() {
+	s.own = s.next(s.own)
+	s.tail.Store(s.own)
+	wake(&s.writer)
+}
+
+// next is the next position that is a multiple of the size.
+func (s *stream) next(at uint64) uint64 { return (at + s.size() - 1) &^ (s.size() - 1) }
+
 // free is how much room there is.
 func (s *stream) free() (int, error) {
 	tail := s.tail.Load()
 	used := s.own - tail
-	if used > streamSize || used > s.own-s.peer {
+	if used > s.size() || used > s.own-s.peer {
 		return 0, ErrCorrupt
 	}
 	s.peer = tail
-	return int(streamSize - used), nil
+	return int(s.size() - used), nil
 }
 
 // hangup ends all waits, now and in time to come. Any goroutine may call it.

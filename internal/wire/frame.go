@@ -41,6 +41,7 @@ const (
 	TypeImage     Type = 0x89 // part of an image, from a template
 	TypeCaptured  Type = 0x8a // answer to TypeCapture
 	TypeUsage     Type = 0x8b // what a call has taken, ahead of its answer
+	TypeOutput    Type = 0x8c // a part of a call's output, ahead of its answer
 )
 
 var typeNames = map[Type]string{
@@ -48,7 +49,7 @@ var typeNames = map[Type]string{
 	TypeRevoke: "REVOKE", TypeCollect: "COLLECT",
 	TypeReady: "READY", TypeLoaded: "LOADED", TypeEntry: "ENTRY", TypeResult: "RESULT", TypeFail: "FAIL", TypeHostCall: "HOSTCALL",
 	TypeRevoked: "REVOKED", TypeCollected: "COLLECTED",
-	TypeStop: "STOP", TypeUsage: "USAGE",
+	TypeStop: "STOP", TypeUsage: "USAGE", TypeOutput: "OUTPUT",
 	TypeCapture: "CAPTURE", TypeImage: "IMAGE", TypeCaptured: "CAPTURED",
 }
 
@@ -67,6 +68,15 @@ const (
 	HostLog uint32 = 0
 	// HostFirst is the first function of [Load.Host]; the others follow in order.
 	HostFirst uint32 = 1
+	// HostShow asks for another piece of what is too long for its window in the arena: Time
+	// says from where on, in bytes, and Code of what.
+	HostShow uint32 = 1<<32 - 1
+)
+
+// What a HostShow is of, in [Header.Code].
+const (
+	ShowInput  uint32 = 0 // the call's input
+	ShowAnswer uint32 = 1 // the payload of the last TypeHostRet that was in the arena
 )
 
 // Outcomes of a host function, in [Header.Code] of a TypeHostRet.
@@ -96,9 +106,9 @@ const FlagStdin uint16 = 2
 // the output a [CommandResult].
 const FlagCommand uint16 = 4
 
-// FlagArena on a CALL or a RESULT says that its payload is in the arena of the ring, from
-// the beginning on. What follows the header is how many bytes it has there: see
-// [ArenaPayload].
+// FlagArena says that a payload is in the arena of the shared memory. On a CALL or a HOSTRET
+// what follows the header is how many bytes it has, see [ArenaPayload]; the window shows the first of
+// them. The payload of a frame to the host is in the arena's stream: see [Reader.UseArena].
 const FlagArena uint16 = 8
 
 // FlagMore on a CALL says that others follow at once: where frames travel through shared
@@ -106,8 +116,8 @@ const FlagArena uint16 = 8
 // host that sets it looks by itself now and then.
 const FlagMore uint16 = 16
 
-// ArenaPayload is the size of what follows the header of a frame with FlagArena: a
-// little-endian number of 64 bits.
+// ArenaPayload is the size of what follows the header of a frame to the worker with
+// FlagArena: a little-endian number of 64 bits.
 const ArenaPayload = 8
 
 // ArenaFrom is the smallest payload that goes through an arena, in bytes.

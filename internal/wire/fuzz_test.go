@@ -18,11 +18,17 @@ func FuzzReader(f *testing.F) {
 			f.Fatal(err)
 		}
 	}
+	arena := append(header(wire.Version, wire.TypeOutput, 5), "seed0"...)
+	arena[6] = byte(wire.FlagArena)
+	f.Add(arena, true)
+	f.Add(arena, false)
 	f.Add(seed.Bytes(), false)
 	f.Add(append(header(wire.Version, wire.TypeCall, 1<<32-1), "short"...), true)
 	f.Add(header(9, wire.TypeCall, 0), false)
 	f.Fuzz(func(t *testing.T, in []byte, discard bool) {
 		r := wire.NewReader(bytes.NewReader(in))
+		shared := &fakeArena{r: bytes.NewReader(in)}
+		r.UseArena(shared)
 		var back bytes.Buffer
 		w := wire.NewWriter(&back)
 		for {
@@ -51,7 +57,15 @@ func FuzzReader(f *testing.F) {
 			if uint32(len(p)) != h.Length || cap(p) > len(in) {
 				t.Fatalf("payload of %d bytes (capacity %d) for a length of %d out of %d", len(p), cap(p), h.Length, len(in))
 			}
-			if err := w.Write(h, p); err != nil {
+			if h.Flags&wire.FlagArena != 0 {
+				if h.Length > 0 && shared.ended == 0 {
+					t.Fatal("a payload was read to its end, and the arena was not told")
+				}
+				err = w.WriteHeader(h)
+			} else {
+				err = w.Write(h, p)
+			}
+			if err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -93,4 +107,23 @@ func FuzzUnmarshal(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A fakeArena is an arena whose payloads are all of r, one after another.
+type fakeArena struct {
+	r     *bytes.Reader
+	ended int
+}
+
+func (a *fakeArena) Read(p []byte) (int, error) { return a.r.Read(p) }
+func (a *fakeArena) Buffered() int              { return a.r.Len() }
+func (a *fakeArena) End()                       { a.ended++ }
+
+func (a *fakeArena) Copy(n int) []byte {
+	if n > a.r.Len() || n%2 == 1 {
+		return nil
+	}
+	b := make([]byte, n)
+	_, _ = a.r.Read(b)
+	return b
 }

@@ -58,6 +58,14 @@ func (w *Writer) Write(h Header, parts ...[]byte) error {
 	return nil
 }
 
+// WriteHeader sends a header as it is: its payload travels elsewhere.
+func (w *Writer) WriteHeader(h Header) error {
+	at := len(w.buf)
+	w.add(h, 0)
+	h.put(w.buf[at:])
+	return w.Flush()
+}
+
 // Append adds a frame, whose payload is copied, to what the next [Writer.Flush] or
 // [Writer.Write] sends. The buffer grows as it must: it is for small frames, and
 // how many may wait is the caller's to bound.
@@ -117,14 +125,27 @@ func (w *Writer) WriteChunks(h Header, data []byte) error {
 // A Reader reads frames. It is for one goroutine.
 type Reader struct {
 	r      *bufio.Reader
+	arena  Arena // nil for none
 	header [HeaderSize]byte
 	left   uint32 // payload bytes of the last header not read yet
+	placed bool   // they are in the arena
+}
+
+// An Arena is where the payloads of frames with [FlagArena] are, one after another.
+type Arena interface {
+	io.Reader
+	Buffered() int     // how many bytes Read has at once
+	Copy(n int) []byte // reads n bytes into new memory, if they are there; nil otherwise
+	End()              // a payload has been read
 }
 
 // NewReader returns a Reader on r.
 func NewReader(r io.Reader) *Reader {
 	return &Reader{r: bufio.NewReaderSize(r, small+HeaderSize)}
 }
+
+// UseArena has payloads with FlagArena read from there.
+func (r *Reader) UseArena(a Arena) { r.arena = a }
 
 // Next reads the next header. limits maps each type that may come now to the
 // largest payload it may have, in bytes; anything else is a [*FrameError]. The
@@ -148,8 +169,32 @@ func (r *Reader) Next(limits Limits) (Header, error) {
 	case h.Length > limit:
 		return Header{}, &FrameError{Type: h.Type, Length: h.Length, Max: limit}
 	}
-	r.left = h.Length
+	r.left, r.placed = h.Length, r.inArena(h)
 	return h, nil
+}
+
+func (r *Reader) inArena(h Header) bool { return r.arena != nil && h.Flags&FlagArena != 0 }
+
+// Left is how much of the last header's payload has not been read.
+func (r *Reader) Left() int { return int(r.left) }
+
+// Read reads some of the last header's payload, at least one byte unless p is empty or
+// nothing is left, which is io.EOF.
+func (r *Reader) Read(p []byte) (int, error) {
+	if r.left == 0 {
+		return 0, io.EOF
+	}
+	p = p[:min(len(p), int(r.left))]
+	if !r.placed {
+		n, err := r.r.Read(p)
+		r.left -= uint32(n)
+		return n, unexpected(err)
+	}
+	n, err := r.arena.Read(p)
+	if r.left -= uint32(n); r.left == 0 {
+		r.arena.End()
+	}
+	return n, unexpected(err)
 }
 
 // Payload reads the last header's payload into buf when it fits its capacity,
@@ -160,6 +205,13 @@ func (r *Reader) Payload(buf []byte) ([]byte, error) {
 	if cap(buf) >= n {
 		buf = buf[:n]
 		return buf, r.fill(buf)
+	}
+	if r.placed {
+		if b := r.arena.Copy(n); b != nil {
+			r.left = 0
+			r.arena.End()
+			return b, nil
+		}
 	}
 	buf = make([]byte, min(n, 1<<20))
 	for at := 0; ; {
@@ -189,6 +241,9 @@ func (r *Reader) Ready(more int) (Header, Readiness) {
 		return Header{}, Nothing
 	}
 	h := parse(b)
+	if r.inArena(h) {
+		n = HeaderSize + r.arena.Buffered()
+	}
 	if uint64(n) < HeaderSize+uint64(h.Length) {
 		return h, HeaderOnly
 	}
@@ -196,7 +251,7 @@ func (r *Reader) Ready(more int) (Header, Readiness) {
 }
 
 // Await waits until the next frame has begun to come: until its header is there, and its
-// payload as well if both fit the buffer. The payload before must have been read. It
+// payload as well if both fit the buffer and it is not in an arena. The payload before must have been read. It
 // returns the errors that Next and Payload would, those of the stream alone.
 func (r *Reader) Await() error {
 	b, err := r.r.Peek(HeaderSize)
@@ -206,8 +261,8 @@ func (r *Reader) Await() error {
 		}
 		return err
 	}
-	if n := parse(b).Length; n <= uint32(r.r.Size()-HeaderSize) {
-		_, err = r.r.Peek(HeaderSize + int(n))
+	if h := parse(b); !r.inArena(h) && h.Length <= uint32(r.r.Size()-HeaderSize) {
+		_, err = r.r.Peek(HeaderSize + int(h.Length))
 	}
 	return unexpected(err)
 }
@@ -224,14 +279,17 @@ const (
 
 // Discard skips the last header's payload.
 func (r *Reader) Discard() error {
+	if r.placed {
+		_, err := io.Copy(io.Discard, r)
+		return err
+	}
 	n, err := r.r.Discard(int(r.left))
 	r.left -= uint32(n)
 	return unexpected(err)
 }
 
 func (r *Reader) fill(b []byte) error {
-	n, err := io.ReadFull(r.r, b)
-	r.left -= uint32(n)
+	_, err := io.ReadFull(r, b)
 	return unexpected(err)
 }
 

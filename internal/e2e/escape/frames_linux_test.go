@@ -2,7 +2,6 @@ package escape_test
 
 import (
 	"bytes"
-	"encoding/binary"
 	"os"
 
 	"github.com/sandpool/sandpool/internal/wire"
@@ -28,13 +27,25 @@ var lies = map[string]func(p *payload){
 	"an image nobody asked for": func(p *payload) {
 		p.write(wire.Header{Type: wire.TypeImage, ID: p.id, Code: 1 << 30}, make([]byte, 4096))
 	},
-	"a result of 4 GiB in the arena": func(p *payload) { p.inArena(1 << 32) },
-	"a result beyond the arena":      func(p *payload) { p.inArena(1<<64 - 1) },
-	"a result beyond limit there":    func(p *payload) { p.inArena(2 << 20) },
-	"a result there without a length": func(p *payload) {
-		h := p.result(p.id)
-		h.Flags = wire.FlagArena
-		p.write(h, []byte("text"))
+	"a result of 4 GiB in the arena": func(p *payload) { p.inArena(wire.TypeResult, 1<<32-1) },
+	"a result beyond limit there":    func(p *payload) { p.inArena(wire.TypeResult, 2<<20) },
+	"an output beyond limit there":   func(p *payload) { p.inArena(wire.TypeOutput, 2<<20) },
+	"outputs beyond limit together": func(p *payload) {
+		for range 3 {
+			p.inArena(wire.TypeOutput, 600<<10)
+			if p.ring.Send(nil, make([]byte, 600<<10)) != nil {
+				return
+			}
+		}
+	},
+	"an output that is not in the arena": func(p *payload) {
+		p.write(wire.Header{Type: wire.TypeOutput, ID: p.id}, []byte("text"))
+	},
+	"be shown what is not there": func(p *payload) {
+		p.write(wire.Header{Type: wire.TypeHostCall, ID: p.id, Slot: wire.HostShow, Time: 1 << 40}, nil)
+	},
+	"be shown an answer to nothing": func(p *payload) {
+		p.write(wire.Header{Type: wire.TypeHostCall, ID: p.id, Slot: wire.HostShow, Code: wire.ShowAnswer}, nil)
 	},
 	"half a frame": func(p *payload) {
 		p.raw(100, 0, 0, 0, wire.Version, byte(wire.TypeResult), 0, 0, byte(p.id))
@@ -42,11 +53,9 @@ var lies = map[string]func(p *payload){
 	},
 }
 
-// inArena says that there are n bytes.
-func (p *payload) inArena(n uint64) {
-	h := p.result(p.id)
-	h.Flags = wire.FlagArena
-	p.write(h, binary.LittleEndian.AppendUint64(nil, n))
+// inArena says that there is a payload of n bytes.
+func (p *payload) inArena(t wire.Type, n uint32) {
+	_ = p.w.WriteHeader(wire.Header{Type: t, ID: p.id, Flags: wire.FlagArena, Length: n})
 }
 
 func (p *payload) result(id uint64) wire.Header { return wire.Header{Type: wire.TypeResult, ID: id} }

@@ -91,7 +91,8 @@ func serve(variant string) {
 		b, err := p.r.Payload(nil)
 		must(err)
 		if h.Flags&wire.FlagArena != 0 {
-			b = p.ring.Input(int(binary.LittleEndian.Uint64(b)))
+			b, err = p.ring.Input.View(int(binary.LittleEndian.Uint64(b)))
+			must(err)
 		}
 		switch h.Type { //nolint:exhaustive // Next lets only these through
 		case wire.TypeLoad:
