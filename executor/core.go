@@ -51,34 +51,36 @@ type core struct {
 	drained  chan struct{}  // closed by settleLocked when nothing is left to do
 	finished chan struct{}  // closed by finish when everything is released
 
-	mu        sync.Mutex // guards the fields below; never held across I/O (a signal does not block) or a user's code
-	phase     phase
-	broken    error                // why the executor is; nil while it is not
-	pending   int                  // calls that are not done
-	waiting   int                  // of these, that count against MaxPending
-	queue     queue                // calls that are ready for a worker
-	over      callList             // calls whose context was found ended, until they have heard of it
-	bundles   map[*call]struct{}   // calls with items that are not done
-	blocked   map[*tenant]struct{} // tenants with calls whose Submit waits for room
-	modules   map[moduleKey]*module
-	stopGrace time.Duration          // set by tests; see stopGrace
-	hottest   *module                // the one with the most calls, for standbys
-	classes   uint64                 // counts images
-	capturing map[*image]*module     // images that are being captured
-	snapshots map[*snapshot]struct{} // those with users
-	fleet     fleet
-	arriving  *call                      // of the Submit whose transition this is
-	lent      *worker                    // whose call is lent; nil for none
-	now       time.Time                  // of this transition; zero until somebody asks
-	fed       []*worker                  // that may be handed more calls, of this transition
-	after     []func()                   // what is left to be done without the lock
-	procs     map[*proc.Process]struct{} // every process that has not been reaped
-	serving   map[*proc.Process]struct{} // of these, the workers that have come up
-	news      chan struct{}              // closed when a worker has come up, or failed to; nil when nobody waits
-	timer     *time.Timer                // runs tick
-	wake      time.Time                  // when timer fires; zero when it is not set
-	lastUse   uint64                     // counts uses of modules
-	stats     Stats                      // its counters; the gauges are filled in by Stats
+	mu         sync.Mutex // guards the fields below; never held across I/O (a signal does not block) or a user's code
+	phase      phase
+	broken     error                // why the executor is; nil while it is not
+	pending    int                  // calls that are not done
+	waiting    int                  // of these, that count against MaxPending
+	queue      queue                // calls that are ready for a worker
+	over       callList             // calls whose context was found ended, until they have heard of it
+	bundles    map[*call]struct{}   // calls with items that are not done
+	blocked    map[*tenant]struct{} // tenants with calls whose Submit waits for room
+	modules    map[moduleKey]*module
+	stopGrace  time.Duration          // set by tests; see stopGrace
+	hottest    *module                // the one with the most calls, for standbys
+	tenants    int                    // how many different ones have had calls; 2 for more
+	soleTenant string                 // the first of them
+	classes    uint64                 // counts images
+	capturing  map[*image]*module     // images that are being captured
+	snapshots  map[*snapshot]struct{} // those with users
+	fleet      fleet
+	arriving   *call                      // of the Submit whose transition this is
+	lent       *worker                    // whose call is lent; nil for none
+	now        time.Time                  // of this transition; zero until somebody asks
+	fed        []*worker                  // that may be handed more calls, of this transition
+	after      []func()                   // what is left to be done without the lock
+	procs      map[*proc.Process]struct{} // every process that has not been reaped
+	serving    map[*proc.Process]struct{} // of these, the workers that have come up
+	news       chan struct{}              // closed when a worker has come up, or failed to; nil when nobody waits
+	timer      *time.Timer                // runs tick
+	wake       time.Time                  // when timer fires; zero when it is not set
+	lastUse    uint64                     // counts uses of modules
+	stats      Stats                      // its counters; the gauges are filled in by Stats
 
 	moduleBytes int64 // that modules take
 

@@ -27,3 +27,31 @@ func Stocked(e *Executor, m *serialize.Module) int {
 	}
 	return n
 }
+
+// Ready is how many standbys rest that have an instance of a module ready.
+func Ready(e *Executor, m *serialize.Module) int {
+	c := e.core
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := 0
+	for _, w := range c.fleet.standbys {
+		if w.stock != nil && w.stock.source.Sum() == m.Sum() && w.stockImage != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// Bound lists the tenants of workers, by their processes, that are one's alone.
+func Bound(e *Executor) map[int]string {
+	c := e.core
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	bound := make(map[int]string)
+	for w := range c.fleet.all {
+		if w.bound && !w.out {
+			bound[w.pid] = w.domain
+		}
+	}
+	return bound
+}

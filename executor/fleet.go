@@ -20,7 +20,8 @@ type fleet struct {
 	lastNum    int // of workers
 	alive      int
 	starting   int
-	spares     int // standbys, starting or not
+	spares     int       // standbys, starting or not
+	spareFrom  time.Time // before which none is started
 	busy       int
 	parked     int
 	parkedPeak int         // the most parked since idle workers were last retired
@@ -95,8 +96,10 @@ func (c *core) restLocked(w *worker) {
 	switch {
 	case w.tasks.len() > 0:
 		c.beginTaskLocked(w)
-	case w.standby:
+	case w.standby && !c.takenLocked(w):
 		f.standbys = append(f.standbys, w)
+	case w.standby:
+		c.retireLocked(w)
 	case f.surplus() > 0 || c.wornLocked(w):
 		c.retireLocked(w)
 	default:
@@ -104,8 +107,14 @@ func (c *core) restLocked(w *worker) {
 	}
 }
 
+// spareAfter is how long a standby that has taken over is left alone with the processors
+// before the next one is started: that takes several milliseconds of them, and nobody waits
+// for it.
+const spareAfter = 20 * time.Millisecond
+
 // promoteLocked makes a standby one of alive.
 func (c *core) promoteLocked(w *worker) {
+	c.fleet.spareFrom = c.nowLocked().Add(spareAfter)
 	w.standby = false
 	c.fleet.spares--
 	c.fleet.alive++

@@ -42,6 +42,8 @@ type image struct {
 	retryAt time.Time
 	backoff time.Duration
 	lastUse uint64
+
+	unsteady bool // an instance could not be made ready for calls to come: see readies
 }
 
 // A snapshot is a captured image. It is constant but for users.

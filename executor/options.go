@@ -160,7 +160,9 @@ type Options struct { //nolint:recvcheck // it is large: what runs for each call
 
 	// Standby is how many spare workers are kept besides Workers, started and with
 	// the most used module loaded, to take over at once where a worker is lost or has
-	// to be replaced. New starts them in the background. Zero means none.
+	// to be replaced. With snapshots they also have an instance ready, for which they have called the
+	// guest's describe function; where IsolateTenants holds and several tenants have had calls they have
+	// not, as they are for any of them. New starts them in the background. Zero means none.
 	Standby int
 
 	// StartMethod is how calls get their instance unless their Func says. Empty

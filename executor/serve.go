@@ -25,7 +25,7 @@ func (w *worker) serveCall(cl *call) error {
 		if err != nil {
 			return notBegunError{err}
 		}
-		if cl.kind == callPreload {
+		if cl.kind == callPreload && !cl.readies() {
 			return w.settle(cl, nil, Usage{}, nil)
 		}
 		w.slot = slot
@@ -174,7 +174,7 @@ func (w *worker) nextFrame(cl *call, input []byte) callFrame {
 		Type: wire.TypeCall, ID: w.lastSeq, Slot: w.slot, Code: cl.target.codecs, Time: int64(cl.target.limits.Wall),
 	}
 	h.Flags = cl.flags
-	if cl.kind == callDescribe {
+	if cl.kind == callDescribe || cl.kind == callPreload {
 		h.Flags |= wire.FlagDescribe
 	}
 	return callFrame{Header: h, input: input}
@@ -271,6 +271,10 @@ func (w *worker) settle(cl *call, output []byte, usage Usage, err error) error {
 			after = errCondemned // its call has been given to others, or is done
 			return
 		}
+		if err != nil && cl.kind == callPreload && cl.seq != 0 {
+			c.unsteadyLocked(cl)
+			output, err = nil, nil // it has loaded the module: that is all that was asked for
+		}
 		if cl.state != Done {
 			cl.usage.Run, cl.usage.Memory, cl.usage.Cold = usage.Run, usage.Memory, w.cold
 			cl.usage.CPU, cl.usage.Fuel = usage.CPU, usage.Fuel
@@ -350,7 +354,7 @@ func (c *core) proceedLocked(w *worker) (check bool) {
 
 // maxResult is the longest output that the call's worker may send.
 func (cl *call) maxResult() uint32 {
-	if cl.kind == callDescribe {
+	if cl.kind == callDescribe || cl.kind == callPreload {
 		return wire.MaxDescription
 	}
 	if cl.kind == callCommand {

@@ -2,7 +2,6 @@ package executor
 
 import (
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -69,6 +68,10 @@ func (c *core) sizeLocked() {
 	wantSpare := 0
 	if c.phase == open {
 		wantSpare = c.opts.Standby - f.spares
+	}
+	if wantSpare > 0 && wantAlive <= 0 && c.nowLocked().Before(f.spareFrom) {
+		wantSpare = 0
+		c.wakeLocked(f.spareFrom)
 	}
 	c.startManyLocked(wantAlive, wantSpare)
 }
@@ -208,21 +211,4 @@ func (c *core) wornLocked(w *worker) bool {
 	o := &c.opts
 	return w.heavy || o.CallsPerWorker > 0 && w.calls >= o.CallsPerWorker ||
 		o.WorkerAge > 0 && w.calls > 0 && c.nowLocked().Sub(w.born) >= o.WorkerAge
-}
-
-// stockLocked has standbys load the module with the most calls, once.
-func (c *core) stockLocked() {
-	m := c.hottest
-	if m == nil || m.state != compiled || c.phase != open {
-		return
-	}
-	standbys := c.fleet.standbys
-	for _, w := range slices.Backward(standbys) { // those that begin leave the list
-		if w.stock != m {
-			w.stock = m
-			task := c.preloadOf(m.source)
-			task.target.mode = m.mode
-			c.preloadLocked(w, task)
-		}
-	}
 }

@@ -90,7 +90,7 @@ func slotKeyOf(cl *call) (slotKey, *program, error) {
 		world:     t.world,
 	}
 	switch {
-	case cl.kind == callPreload && key.method != startmethod.Fresh:
+	case cl.kind == callPreload && key.method != startmethod.Fresh && !cl.readies():
 		key.method = startmethod.Precompiled // whose call it will be is open, and so is the image
 	case cl.kind == callDescribe && key.method == startmethod.Warm && cl.start.snap == nil:
 		key.method = startmethod.Precompiled // without the initializer: the warm instance needs it

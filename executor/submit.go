@@ -144,6 +144,7 @@ func (c *core) arriveLocked(cl *call, patient bool) {
 		c.refuseCallLocked(cl, err)
 		return
 	}
+	c.knowTenantLocked(cl.target.tenant)
 	t := c.queue.tenant(cl.target.tenant)
 	room := cl.depth > 1 || cl.usage.Cached || c.roomLocked(t)
 	if !room && !patient {

@@ -60,6 +60,7 @@ type worker struct {
 	domain      string
 	modules     map[[sha256.Size]byte]struct{} // that the process has loaded
 	stock       *module                        // that it was last told to load as a standby
+	stockImage  *snapshot                      // of which it has made an instance ready then; nil for none
 	tasks       callList                       // to be done before it serves
 	held        []*call
 	room        []*call // empty, for held
@@ -367,6 +368,9 @@ func (w *worker) expire() {
 		}
 		if len(w.held) > 0 {
 			c.apartAtLocked(w, 0)
+			if w.held[0].kind == callPreload && w.held[0].seq != 0 {
+				c.unsteadyLocked(w.held[0])
+			}
 			c.finishLocked(w.held[0], nil, w.lateError(w.held[0], over))
 		}
 		if w.stopping || len(w.held) > 0 && w.held[0].seq == 0 {
@@ -452,6 +456,9 @@ func (c *core) settleLossLocked(w *worker, loss *WorkerError) {
 	_, notBegun := errors.AsType[notBegunError](loss.Err)
 	switch {
 	case cl.kind == callPreload:
+		if cl.seq != 0 {
+			c.unsteadyLocked(cl)
+		}
 		c.finishLocked(cl, nil, errTaskLost)
 	case (notBegun || errors.Is(loss.Err, errIdleDeath)) && !cl.requeued:
 		// It gets a second worker, but not a third: it may be what ends them.

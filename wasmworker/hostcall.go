@@ -151,9 +151,9 @@ func (s *server) hostCall(h wire.Header, payload []byte, most uint32) (wire.Head
 }
 
 // writeHostCall writes a HOSTCALL. A large payload goes through the arena, unless a part of the
-// output is waiting there.
+// output is waiting there; but a log line, whose flags say something else.
 func (s *server) writeHostCall(h wire.Header, payload []byte) error {
-	if s.ring != nil && len(payload) >= wire.ArenaFrom && !s.call.output.staged {
+	if s.ring != nil && h.Slot != wire.HostLog && len(payload) >= wire.ArenaFrom && !s.call.output.staged {
 		return s.out.Place(h, s.ring, nil, payload)
 	}
 	return s.out.Write(h, payload)

@@ -41,7 +41,8 @@ type Tiny struct {
 	Module
 	Read, Write, Fail, Log uint32
 
-	text []byte // constants at textAt
+	before Code   // of the description: what describing runs first
+	text   []byte // constants at textAt
 }
 
 // NewTiny begins a guest: the four imports, and nothing else yet, so that
@@ -88,7 +89,7 @@ func (t *Tiny) finish(names []string, memory [2]uint32, locals []ValueType, body
 		functions[i] = fmt.Sprintf(`{"name":%q,"in":"bytes","out":"bytes"}`, name)
 	}
 	about := t.Text(`{"sdk":"tiny","functions":[` + strings.Join(functions, ",") + `]}`)
-	describe := t.Func(sigAnswer, nil, about.Call(t.Write).I32(0))
+	describe := t.Func(sigAnswer, nil, new(Code).Append(&t.before).Append(about).Call(t.Write).I32(0))
 	call := t.Func(sigRead, locals, body)
 	t.Memory(memory[0], memory[1])
 	t.Data(textAt, t.text)
@@ -103,12 +104,20 @@ var onePage = [2]uint32{1, 1}
 // TinyEcho returns the guest of ABI.md: its output is its input.
 func TinyEcho() []byte { return tinyEcho("echo", 0) }
 
+// TinyDescribed is TinyEcho for a guest that logs each time it is asked to describe itself.
+func TinyDescribed() []byte {
+	t := NewTiny()
+	t.before.I32(0).Append(t.Text("described")).Call(t.Log)
+	return tinyEchoOf(t, "echo", 0)
+}
+
 // TinyLateEcho is TinyEcho for a guest that counts to turns before it reads its input.
 func TinyLateEcho(turns int32) []byte { return tinyEcho("late", turns) }
 
-func tinyEcho(name string, turns int32) []byte {
+func tinyEcho(name string, turns int32) []byte { return tinyEchoOf(NewTiny(), name, turns) }
+
+func tinyEchoOf(t *Tiny, name string, turns int32) []byte {
 	const at, n = firstLocal, firstLocal + 1
-	t := NewTiny()
 	body := new(Code).
 		// if function != 0 || codecs != 0 { fail(2, …); return 1 }
 		Get(paramFunction).Get(paramCodecs).Or().If().
