@@ -163,8 +163,9 @@ func (c *core) loadTemplate(cn *conn, cl *call) error {
 	l := loadOf(cl.target, c.setup.init)
 	l.Method = string(startmethod.Precompiled)
 	source := m.source.Sum()
-	l.Source, l.Digest, l.Layout, l.Module = source[:], p.sum[:], p.layout, uint64(p.bytes.Size())
-	blobs := []*shm.Blob{p.bytes}
+	module := p.sent(cn, &l)
+	l.Source, l.Layout, l.Module = source[:], p.layout, uint64(module.Size())
+	blobs := []*shm.Blob{module}
 	if m.entry != nil {
 		l.Entry, l.EntryName = uint64(m.entry.Size()), m.entryName
 		blobs = append(blobs, m.entry)

@@ -79,7 +79,7 @@ func (c *core) measureLocked(m *module) {
 func (m *module) sizeLocked() int64 {
 	n := int64(m.source.Size()) + m.private + sizeOf(m.entry)
 	if m.program != nil {
-		n += sizeOf(m.program.bytes) + sizeOf(m.program.base)
+		n += sizeOf(m.program.bytes) + sizeOf(m.program.bare) + sizeOf(m.program.base)
 	}
 	for _, img := range m.images {
 		if img.current != nil {

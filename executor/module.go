@@ -196,7 +196,10 @@ func (c *core) program(m *module) (p *program, blob *shm.Blob, entry *codecache.
 	}
 	entry, hit, err = c.entryFor(m, p)
 	if err == nil && entry != nil {
-		if blob, err = shm.NewBlob("sandpool-code", entry.Code); err != nil {
+		if blob, err = shm.NewBlob("sandpool-code", entry.Code); err == nil {
+			err = p.strip()
+		}
+		if err != nil {
 			err = &StartError{Stage: "load", Err: err}
 		}
 	}

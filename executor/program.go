@@ -16,9 +16,11 @@ import (
 type program struct {
 	sum    [sha256.Size]byte
 	bytes  *shm.Blob
-	layout *wire.Layout // nil when it was not rewritten
-	base   *shm.Blob    // what memory starts as; nil for zeros, and when it was not rewritten
-	unfit  string       // why it was not
+	bare   *shm.Blob         // without the functions' code, for who gets that compiled; nil while it is not
+	pared  [sha256.Size]byte // digest of bare
+	layout *wire.Layout      // nil when it was not rewritten
+	base   *shm.Blob         // what memory starts as; nil for zeros, and when it was not rewritten
+	unfit  string            // why it was not
 
 	stops    bool   // its code can be ended
 	killOnly string // why it cannot, though it should
@@ -56,6 +58,30 @@ func makeProgram(source *serialize.Module, mode wasmbin.Mode, restorable bool) (
 		return nil, err
 	}
 	return p, nil
+}
+
+// strip makes what is given to processes along with the compiled code.
+func (p *program) strip() error {
+	b, err := p.bytes.Bytes()
+	if err != nil {
+		return err
+	}
+	if b, err = wasmbin.Bare(b); err != nil {
+		return err
+	}
+	p.pared = sha256.Sum256(b)
+	p.bare, err = shm.NewBlob("sandpool-bare", b)
+	return err
+}
+
+// sent returns the bytes of a module that a process gets, and notes in l which they are.
+func (p *program) sent(cn *conn, l *wire.Load) *shm.Blob {
+	if p.bare == nil || cn.ready.NoCache {
+		l.Digest = p.sum[:]
+		return p.bytes
+	}
+	l.Digest, l.Bare = p.pared[:], true
+	return p.bare
 }
 
 // loadError is the error of a module that could not be rewritten.
@@ -96,7 +122,7 @@ func baseOf(p *wasmbin.Prepared) (*shm.Blob, error) {
 
 // close frees the shared bytes; no worker is being given them.
 func (p *program) close() {
-	for _, b := range []*shm.Blob{p.bytes, p.base} {
+	for _, b := range []*shm.Blob{p.bytes, p.bare, p.base} {
 		if b != nil {
 			_ = b.Close()
 		}

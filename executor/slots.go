@@ -235,8 +235,9 @@ func (w *worker) missing(cl *call, key slotKey, l *wire.Load) ([]*shm.Blob, erro
 		return blobs, nil
 	}
 	p := m.program
+	module := p.sent(w.conn, l)
 	if l.Layout = p.layout; !held {
-		l.Module = add(p.bytes)
+		l.Module = add(module)
 	}
 	compiled := w.slots.any(func(k slotKey, _ *boundSlot) bool {
 		return k.digest == key.digest && k.code == key.code && k.precompiled()

@@ -23,6 +23,8 @@ type entryCache struct {
 	mu      sync.Mutex // guards the fields below; wazero may compile on several goroutines
 	key     [sha256.Size]byte
 	content []byte // an entry that may be read, or nil
+	any     bool   // whatever its key
+	taken   bool   // it has been read
 	added   []byte // the entry of a compilation, with its key in key
 }
 
@@ -59,8 +61,23 @@ func (c *entryCache) offer(key, content []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	copy(c.key[:], key)
-	c.content, c.added = content, nil
+	c.content, c.added, c.any, c.taken = content, nil, false, false
 	return nil
+}
+
+// insist lets the next compilation read what was offered whatever key it asks for: the module is
+// not the one that the entry was made of, but it without its code.
+func (c *entryCache) insist() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.any = true
+}
+
+// wasTaken reports whether what was offered has been read.
+func (c *entryCache) wasTaken() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.taken && c.added == nil
 }
 
 // end ends an offer and forgets what a compilation has added.
@@ -84,9 +101,10 @@ func (c *entryCache) Get(key [sha256.Size]byte) (content io.ReadCloser, ok bool,
 	if c.content == nil {
 		return nil, false, nil
 	}
-	if key != c.key {
+	if key != c.key && !c.any {
 		return nil, false, errors.New("the compiled entry is for another module, engine or CPU")
 	}
+	c.taken = true
 	return io.NopCloser(bytes.NewReader(c.content)), true, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/tetratelabs/wazero"
 
 	"github.com/sandpool/sandpool/internal/guesttest"
+	"github.com/sandpool/sandpool/internal/wasmbin"
 	"github.com/sandpool/sandpool/wasmworker"
 )
 
@@ -88,4 +89,33 @@ func TestEntryCache_refusals(t *testing.T) {
 		require.NoError(t, c.Offer(key, bad))
 		require.Error(t, compile(t, c, guesttest.TinyNoABI()), name)
 	}
+}
+
+// A module without its code runs by the entry of the one that it was made of, and not without.
+func TestEntryCache_bare(t *testing.T) {
+	t.Parallel()
+	wasm := guesttest.TinyNoABI()
+	bare, err := wasmbin.Bare(wasm)
+	require.NoError(t, err)
+	key, content := entry(t, wasm)
+
+	c := wasmworker.NewEntryCache()
+	require.NoError(t, c.Offer(key, content))
+	require.ErrorContains(t, compile(t, c, bare), "another module")
+	c.Insist()
+	r := wazero.NewRuntimeWithConfig(t.Context(), c.Config())
+	defer r.Close(t.Context())
+	compiled, err := r.CompileModule(t.Context(), bare)
+	require.NoError(t, err)
+	require.True(t, c.WasTaken())
+	m, err := r.InstantiateModule(t.Context(), compiled, wazero.NewModuleConfig().WithName(""))
+	require.NoError(t, err)
+	sum, err := m.ExportedFunction("add").Call(t.Context(), 40, 2)
+	require.NoError(t, err)
+	require.Equal(t, []uint64{42}, sum)
+
+	require.NoError(t, c.Offer(key, nil))
+	c.Insist()
+	require.NoError(t, compile(t, c, wasm))
+	require.False(t, c.WasTaken(), "there was nothing to take")
 }

@@ -78,7 +78,7 @@ func (s *server) bind(number uint32, l wire.Load, blobs *blobs) *failure {
 		m = &module{key: key, bytes: blobs.module, base: blobs.base}
 	}
 	if l.Method != string(startmethod.Fresh) && m.compiled == nil {
-		compiled, f := s.compile(m.bytes, l.EntryName, blobs.entry)
+		compiled, f := s.compile(m.bytes, l, blobs.entry)
 		if f != nil {
 			return f
 		}
@@ -119,18 +119,30 @@ func (s *server) unload(number uint32) {
 	}
 }
 
-// compile compiles bytes, from a compiled entry if one is given.
-func (s *server) compile(bytes, key, entry []byte) (wazero.CompiledModule, *failure) {
+// compile compiles bytes, from a compiled entry if one is given. A bare module has its code
+// there alone.
+func (s *server) compile(bytes []byte, l wire.Load, entry []byte) (wazero.CompiledModule, *failure) {
+	if l.Bare && (s.cache == nil || entry == nil) {
+		return nil, internalFailure(errors.New("a module has come without its code"))
+	}
 	if s.cache == nil {
 		return compileIn(s.runtime, bytes)
 	}
 	defer s.cache.end()
 	if entry != nil {
-		if err := s.cache.offer(key, entry); err != nil {
+		if err := s.cache.offer(l.EntryName, entry); err != nil {
 			return nil, internalFailure(err)
 		}
+		if l.Bare {
+			s.cache.insist()
+		}
 	}
-	return compileIn(s.runtime, bytes)
+	compiled, f := compileIn(s.runtime, bytes)
+	if f == nil && l.Bare && !s.cache.wasTaken() {
+		_ = compiled.Close(context.Background())
+		return nil, internalFailure(errors.New("the engine did not take a module's compiled code"))
+	}
+	return compiled, f
 }
 
 // compileIn compiles bytes in r. The collector is on meanwhile: no guest runs,

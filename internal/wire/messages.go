@@ -64,6 +64,7 @@ type Load struct {
 	LogBytes  uint64   `cbor:"logbytes"`           // log lines of one call in bytes
 	Inline    bool     `cbor:"inline,omitempty"`   // blobs follow as BLOB frames instead of descriptors
 	Module    uint64   `cbor:"module,omitempty"`   // size of the module's bytes; 0 when the worker has them
+	Bare      bool     `cbor:"bare,omitempty"`     // the module comes without its functions' code, which is in the compiled entry
 	Entry     uint64   `cbor:"entry,omitempty"`    // size of the compiled entry; 0 when there is none
 	EntryName []byte   `cbor:"key,omitempty"`      // the key under which wazero looks the entry up
 	Host      []string `cbor:"host,omitempty"`     // host functions the calls may call: number HostFirst + index
