@@ -33,7 +33,8 @@ type HostFunction struct {
 //
 // It runs on a goroutine of its own in the host while the guest waits, and several
 // guests may call it at once. The input is its own to keep and, encoded, as long as the
-// call's Limits.Output allows; the encoded output must fit Limits.Input. An error reaches the guest
+// call's Limits.Output allows; the encoded output must fit Limits.Input, and one of raw bytes must not
+// change before the guest's next call of a host function, or its end. An error reaches the guest
 // as its text, and so does a panic, which is logged to Options.Logger; so do an input
 // that does not fit In and an output that cannot be encoded. The input is the guest's
 // word: what it takes once decoded is bounded by the call's Limits.Decoded.

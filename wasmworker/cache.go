@@ -24,7 +24,6 @@ type entryCache struct {
 	key     [sha256.Size]byte
 	content []byte // an entry that may be read, or nil
 	any     bool   // whatever its key
-	taken   bool   // it has been read
 	added   []byte // the entry of a compilation, with its key in key
 }
 
@@ -61,7 +60,7 @@ func (c *entryCache) offer(key, content []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	copy(c.key[:], key)
-	c.content, c.added, c.any, c.taken = content, nil, false, false
+	c.content, c.added, c.any = content, nil, false
 	return nil
 }
 
@@ -73,11 +72,12 @@ func (c *entryCache) insist() {
 	c.any = true
 }
 
-// wasTaken reports whether what was offered has been read.
-func (c *entryCache) wasTaken() bool {
+// compiledAnew reports whether the engine has compiled a module, rather than to take what was
+// offered, or what it has of the same bytes already.
+func (c *entryCache) compiledAnew() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.taken && c.added == nil
+	return c.added != nil
 }
 
 // end ends an offer and forgets what a compilation has added.
@@ -104,7 +104,6 @@ func (c *entryCache) Get(key [sha256.Size]byte) (content io.ReadCloser, ok bool,
 	if key != c.key && !c.any {
 		return nil, false, errors.New("the compiled entry is for another module, engine or CPU")
 	}
-	c.taken = true
 	return io.NopCloser(bytes.NewReader(c.content)), true, nil
 }
 

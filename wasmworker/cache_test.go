@@ -107,7 +107,7 @@ func TestEntryCache_bare(t *testing.T) {
 	defer r.Close(t.Context())
 	compiled, err := r.CompileModule(t.Context(), bare)
 	require.NoError(t, err)
-	require.True(t, c.WasTaken())
+	require.False(t, c.CompiledAnew())
 	m, err := r.InstantiateModule(t.Context(), compiled, wazero.NewModuleConfig().WithName(""))
 	require.NoError(t, err)
 	sum, err := m.ExportedFunction("add").Call(t.Context(), 40, 2)
@@ -117,5 +117,5 @@ func TestEntryCache_bare(t *testing.T) {
 	require.NoError(t, c.Offer(key, nil))
 	c.Insist()
 	require.NoError(t, compile(t, c, wasm))
-	require.False(t, c.WasTaken(), "there was nothing to take")
+	require.True(t, c.CompiledAnew(), "there was nothing to take")
 }

@@ -46,7 +46,7 @@ func (c *entryCache) Config() wazero.RuntimeConfig {
 func (c *entryCache) Offer(key, content []byte) error { return c.offer(key, content) }
 func (c *entryCache) End()                            { c.end() }
 func (c *entryCache) Insist()                         { c.insist() }
-func (c *entryCache) WasTaken() bool                  { return c.wasTaken() }
+func (c *entryCache) CompiledAnew() bool              { return c.compiledAnew() }
 func (c *entryCache) Compiled() (key, entry []byte)   { return c.compiled() }
 
 func (l *ledger) Take(id uint64) bool { return l.take(id) }

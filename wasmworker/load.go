@@ -138,7 +138,7 @@ func (s *server) compile(bytes []byte, l wire.Load, entry []byte) (wazero.Compil
 		}
 	}
 	compiled, f := compileIn(s.runtime, bytes)
-	if f == nil && l.Bare && !s.cache.wasTaken() {
+	if f == nil && l.Bare && s.cache.compiledAnew() {
 		_ = compiled.Close(context.Background())
 		return nil, internalFailure(errors.New("the engine did not take a module's compiled code"))
 	}
