@@ -82,33 +82,33 @@ type call struct {
 
 	// Guarded by core.mu until done is closed, constant from then on. output and
 	// err are set by core.finishLocked only.
-	pinned     *worker     // that has to run it; for a preload only
-	makesReady bool        // it may also make an instance ready; for a preload only
-	owner      *Executor   // keeps the handle alive while the call is not done
-	release    func() bool // stops watching the call's context
-	state      State
-	refused    bool   // it was not taken in
-	hook       func() // called when it is done, unless it was not taken in; must not block
-	untaken    bool   // it is done without having been taken in
-	requeued   bool   // it has had a worker that never began it
-	deaths     int    // workers that died running it
-	counted    bool   // against MaxPending
-	ready      bool   // it is in the queue, not in another list
-	list       *callList
-	direct     *worker // that it was lent to; set before Submit returns
-	prev       *call   // in list
-	next       *call
-	tenant     *tenant
-	module     *module
-	worker     *worker         // that holds it
-	start      start           // how it gets its instance, once it is ready
-	seq        uint64          // its number in the worker; 0 until it has been written
-	nested     int             // calls it has submitted that are not done
-	hostCtx    context.Context //nolint:containedctx // of its host functions; nil until the first
-	endHost    context.CancelCauseFunc
-	usage      Usage
-	output     []byte
-	err        error
+	pinned   *worker     // that has to run it; for a preload only
+	readies  bool        // it also makes an instance ready; for a preload only
+	owner    *Executor   // keeps the handle alive while the call is not done
+	release  func() bool // stops watching the call's context
+	state    State
+	refused  bool   // it was not taken in
+	hook     func() // called when it is done, unless it was not taken in; must not block
+	untaken  bool   // it is done without having been taken in
+	requeued bool   // it has had a worker that never began it
+	deaths   int    // workers that died running it
+	counted  bool   // against MaxPending
+	ready    bool   // it is in the queue, not in another list
+	list     *callList
+	direct   *worker // that it was lent to; set before Submit returns
+	prev     *call   // in list
+	next     *call
+	tenant   *tenant
+	module   *module
+	worker   *worker         // that holds it
+	start    start           // how it gets its instance, once it is ready
+	seq      uint64          // its number in the worker; 0 until it has been written
+	nested   int             // calls it has submitted that are not done
+	hostCtx  context.Context //nolint:containedctx // of its host functions; nil until the first
+	endHost  context.CancelCauseFunc
+	usage    Usage
+	output   []byte
+	err      error
 }
 
 // A callKind is what a worker is asked for.

@@ -55,3 +55,18 @@ func Bound(e *Executor) map[int]string {
 	}
 	return bound
 }
+
+// Unsteady reports whether an image of a module is found unfit to make instances ready.
+func Unsteady(e *Executor, m *serialize.Module) bool {
+	c := e.core
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for key, mod := range c.modules {
+		for _, img := range mod.images {
+			if key.sum == m.Sum() && img.unsteady {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -80,7 +80,7 @@ func (w *worker) hostCall(cl *call, h wire.Header, reply *reply) error {
 		text := r.err.Error()
 		r.output = []byte(strings.ToValidUTF8(text[:min(len(text), maxHostError)], "\uFFFD"))
 	}
-	reply.answer = nil
+	reply.answer, reply.shown[wire.ShowAnswer] = nil, 0
 	if len(r.output) > ring.WindowSize {
 		reply.answer = r.output // the guest has yet to ask for the rest
 	}
@@ -148,10 +148,7 @@ func (w *worker) callHost(cl *call, name string, input []byte) (r hostResult, er
 		c.endTurn(cl)
 	}
 	result := make(chan hostResult, 1) // holds 1: nobody may be left to receive
-	fn := cl.streams.function(name)
-	if fn == nil {
-		fn = c.opts.Host.functions[name].call
-	}
+	fn := c.hostFunction(cl, name)
 	// It exits when the function returns, which should be when ctx ends. Nobody waits
 	// for it: a function that closes the executor would never return.
 	go c.runHost(ctx, fn, name, input, result)
@@ -180,6 +177,21 @@ func (w *worker) callHost(cl *call, name string, input []byte) (r hostResult, er
 		}
 	})
 	return r, err
+}
+
+// hostFunction returns the host function of that name that a call has. A call that stands for the
+// making of an image has no streams, and one that makes an instance ready has nothing.
+func (c *core) hostFunction(cl *call, name string) func(context.Context, []byte) ([]byte, error) {
+	fn := cl.streams.function(name)
+	if fn == nil && c.opts.Host != nil && cl.kind != callPreload {
+		fn = c.opts.Host.functions[name].call
+	}
+	if fn == nil {
+		return func(context.Context, []byte) ([]byte, error) {
+			return nil, errors.New("host functions cannot be called now")
+		}
+	}
+	return fn
 }
 
 // runHost runs a host function and hands its result over, also when it panics or

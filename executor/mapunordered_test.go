@@ -164,8 +164,9 @@ func TestMapUnordered_early(t *testing.T) {
 func TestMapUnordered_closed(t *testing.T) {
 	t.Parallel()
 	ex, echo := newExecutor(t, executor.Options{Workers: 2}), echoFunc(t)
+	const all, window = 4000, 2 * 256
 	n, ended := 0, 0
-	for _, r := range executor.MapUnordered(t.Context(), ex, echo, numbered(400, new(int))) {
+	for _, r := range executor.MapUnordered(t.Context(), ex, echo, numbered(all, new(int))) {
 		if r.Err != nil {
 			require.ErrorIs(t, r.Err, executor.ErrShutdown)
 			ended++
@@ -174,8 +175,8 @@ func TestMapUnordered_closed(t *testing.T) {
 			require.NoError(t, ex.Close())
 		}
 	}
-	require.Equal(t, 400, n)
-	require.GreaterOrEqual(t, ended, 400-50-2*64)
+	require.Equal(t, all, n)
+	require.GreaterOrEqual(t, ended, all-50-2*window)
 }
 
 // TestMap_fullQueue maps through a queue with room for one, which others' calls find

@@ -197,7 +197,9 @@ func (c *core) program(m *module) (p *program, blob *shm.Blob, entry *codecache.
 	entry, hit, err = c.entryFor(m, p)
 	if err == nil && entry != nil {
 		if blob, err = shm.NewBlob("sandpool-code", entry.Code); err == nil {
-			err = p.strip()
+			if err = p.strip(); err != nil {
+				_ = blob.Close()
+			}
 		}
 		if err != nil {
 			err = &StartError{Stage: "load", Err: err}

@@ -145,16 +145,24 @@ func (c *core) preloadable(m *serialize.Module) error {
 func (c *core) preloadOf(m *serialize.Module) *call {
 	method := c.opts.StartMethod
 	cl := newCall(target{module: m, method: method, mode: c.opts.mode(), limits: Limits{}.withDefaults(c.opts.Limits)}, nil)
-	cl.core, cl.kind = c, callPreload
+	cl.core, cl.kind, cl.values = c, callPreload, context.Background()
 	cl.target.command = m.Check() != nil && m.CheckCommand() == nil
 	return cl
 }
 
-// readies reports whether a task, besides loading its module, makes an instance ready for
-// calls to come. It asks the guest for its description once more, as the first call in a
-// process would, with a call's limits; the worker then keeps the instance.
-func (cl *call) readies() bool {
-	return cl.makesReady && cl.start.method == startmethod.Snapshot && cl.start.snap != nil
+// readiesLocked reports whether a task that a worker is given, besides loading its module, makes an
+// instance ready for calls to come. It asks the guest for its description once more, as the
+// first call in a process would, with a call's limits; the worker then keeps the instance.
+func (c *core) readiesLocked(task *call) bool {
+	w := task.pinned
+	if c.isolates() && (!w.bound || w.domain != task.target.tenant) { // a guest is going to run there
+		return false
+	}
+	if task.start.method != startmethod.Snapshot || task.start.snap == nil {
+		return false
+	}
+	img := task.module.images[c.imageKeyOf(task)]
+	return img != nil && !img.unsteady
 }
 
 // unsteadyLocked notes that a task could not make an instance ready: no other is to try.
@@ -172,8 +180,12 @@ func (c *core) stockLocked() {
 		return
 	}
 	var img *image
+	tenant := ""
+	if c.isolates() {
+		tenant = c.soleTenant
+	}
 	if !c.isolates() || c.tenants == 1 { // else nobody knows whose call it will be
-		img = m.recentImage()
+		img = m.recentImage(tenant)
 	}
 	for _, w := range slices.Backward(c.fleet.standbys) { // those that begin leave the list
 		if !w.wants(m, img) {
@@ -181,13 +193,13 @@ func (c *core) stockLocked() {
 		}
 		task := c.preloadOf(m.source)
 		t := &task.target
-		t.mode = m.mode
+		t.mode, t.tenant = m.mode, tenant
 		w.stock, w.stockImage = m, nil
 		if img != nil {
 			w.stockImage = img.current
 			t.limits.Memory, t.host, t.seed, t.world = img.key.memory, img.key.host, img.key.seed, img.key.world
-			if t.tenant = img.key.tenant; c.isolates() && !w.bound { // a guest of its is going to run
-				w.domain, w.bound, w.boundAt = t.tenant, true, c.nowLocked()
+			if c.isolates() && !w.bound { // a guest of its is going to run
+				w.domain, w.bound, w.boundAt = tenant, true, c.nowLocked()
 			}
 		}
 		c.preloadLocked(w, task)
@@ -222,11 +234,11 @@ func (w *worker) wants(m *module, img *image) bool {
 	return img != nil && !current
 }
 
-// recentImage returns the image that the module's calls have used last and that a standby
-// may use, or nil.
-func (m *module) recentImage() (recent *image) {
+// recentImage returns the image that a tenant's calls of the module have used last and that a
+// standby may use, or nil.
+func (m *module) recentImage(tenant string) (recent *image) {
 	for _, img := range m.images {
-		fits := img.state == compiled && !img.unsteady && img.key.world.dirs == ""
+		fits := img.state == compiled && !img.unsteady && img.key.tenant == tenant && img.key.world.dirs == ""
 		if fits && (recent == nil || img.lastUse > recent.lastUse) {
 			recent = img
 		}
@@ -242,7 +254,6 @@ func (c *core) preloadLocked(w *worker, task *call) {
 		return
 	}
 	task.pinned = w
-	task.makesReady = !c.isolates() || w.bound && w.domain == task.target.tenant
 	m := c.moduleLocked(task.target.module, task.target.mode)
 	m.users++
 	task.module = m
@@ -256,6 +267,7 @@ func (c *core) giveTaskLocked(task *call) {
 		c.finishLocked(task, nil, errTaskLost)
 		return
 	}
+	task.readies = c.readiesLocked(task)
 	w.tasks.push(task)
 	f := &c.fleet
 	if idle := len(f.idle) + len(f.standbys); !w.ready || len(w.held) > 0 || idle == 0 {

@@ -42,25 +42,28 @@ func modules(t *testing.T, n int) []raw {
 // bytes of them and of their code.
 func TestRecycle_modules(t *testing.T) {
 	t.Parallel()
-	const each = 1<<20 + 64<<10 // a little more than one takes
 	for name, tc := range map[string]struct {
-		code int64
+		code float64 // that a worker may hold, as a multiple of what one takes
 		want int
 	}{
-		"number":          {256 << 20, executor.MaxWorkerModules},
-		"bytes":           {5 * each, 5},
-		"larger than all": {1 << 10, 1},
+		"number":          {100, executor.MaxWorkerModules},
+		"bytes":           {5.5, 5},
+		"larger than all": {0.1, 1},
 	} {
 		for _, method := range []startmethod.Method{startmethod.Fresh, startmethod.Precompiled, startmethod.Snapshot} {
 			t.Run(name+", "+string(method), func(t *testing.T) {
 				t.Parallel()
 				ex := newExecutor(t, executor.Options{Workers: 1, CacheDir: executor.NoCacheDir})
-				executor.SetMaxCode(ex, tc.code)
 				n := executor.MaxWorkerModules + 4
 				all := modules(t, n)
+				for i := range all {
+					all[i].StartMethod = method
+				}
+				_, err := call(t, ex, all[0], []byte("x"))
+				require.NoError(t, err)
+				executor.SetMaxCode(ex, int64(tc.code*float64(executor.CodeSize(ex, all[0].Module, method))))
 				for i := range 2 * n {
 					fn := all[i%n]
-					fn.StartMethod = method
 					f := executor.Submit(t.Context(), ex, fn, []byte("x"))
 					out, err := wait(t, f)
 					require.NoError(t, err)

@@ -116,14 +116,17 @@ func (w *worker) showMore(cl *call, h wire.Header, r *reply) error {
 	if w.conn.ring == nil {
 		return errors.New("worker wants to be shown something, and has no shared memory")
 	}
-	in := w.conn.ring.Input
+	in, what := w.conn.ring.Input, wire.ShowInput
 	if h.Code == wire.ShowAnswer {
-		in, all = w.conn.ring.Answer, r.answer
+		in, what, all = w.conn.ring.Answer, wire.ShowAnswer, r.answer
 	}
 	if h.Length > 0 || h.Time < 0 || h.Time >= int64(len(all)) {
 		return fmt.Errorf("worker wants to be shown %d bytes from byte %d on", len(all), h.Time)
 	}
 	piece := all[h.Time:min(int64(len(all)), h.Time+ring.WindowSize)]
+	if r.shown[what] += len(piece); r.shown[what] > 2*len(all) { // once as it reads on, once as a whole
+		return fmt.Errorf("worker wants to be shown more than twice the %d bytes that there are", len(all))
+	}
 	first := in.Put(piece)
 	if err := w.returnFromHost(answer, nil); err != nil {
 		return err

@@ -25,11 +25,15 @@ func (w *worker) serveCall(cl *call) error {
 		if err != nil {
 			return notBegunError{err}
 		}
-		if cl.kind == callPreload && !cl.readies() {
+		if cl.kind == callPreload && !cl.readies {
 			return w.settle(cl, nil, Usage{}, nil)
 		}
 		w.slot = slot
-		w.armWall(cl)
+		if cl.kind == callPreload {
+			w.arm(cl, loadTimeout, nil) // its own limit may be none
+		} else {
+			w.armWall(cl)
+		}
 	}
 	// A worker that is gone may have answered, or begun, what it was sent before.
 	err := w.send(cl)
@@ -191,6 +195,7 @@ type reply struct {
 	words  guestWords
 	output []byte // what has come of it ahead of the RESULT
 	answer []byte // of the last host function, when the guest may ask for more of it
+	shown  [2]int // bytes of the input, and of that, which the worker has asked for
 }
 
 // answer reads frames until the call's outcome, serving host calls meanwhile, or
@@ -248,6 +253,9 @@ func (w *worker) take(cl *call, h wire.Header, r *reply) (done bool, err error) 
 		r.usage.Run, r.usage.Memory = time.Duration(max(h.Time, 0)), int64(h.Code)<<16
 		return true, w.settle(cl, r.output, r.usage, nil)
 	default:
+		if w.conn.ring != nil {
+			w.conn.ring.Suspect() // it may have staged an output
+		}
 		err := w.failure(h, cl)
 		answer, ok := errors.AsType[answerError](err)
 		if !ok {

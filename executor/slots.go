@@ -90,7 +90,7 @@ func slotKeyOf(cl *call) (slotKey, *program, error) {
 		world:     t.world,
 	}
 	switch {
-	case cl.kind == callPreload && key.method != startmethod.Fresh && !cl.readies():
+	case cl.kind == callPreload && key.method != startmethod.Fresh && !cl.readies:
 		key.method = startmethod.Precompiled // whose call it will be is open, and so is the image
 	case cl.kind == callDescribe && key.method == startmethod.Warm && cl.start.snap == nil:
 		key.method = startmethod.Precompiled // without the initializer: the warm instance needs it
@@ -103,6 +103,9 @@ func slotKeyOf(cl *call) (slotKey, *program, error) {
 		}
 	}
 	key.code = p.sum
+	if key.method != startmethod.Fresh && p.bare != nil {
+		key.code = p.pared
+	}
 	if key.restores() {
 		key.class = cl.start.class
 	}
@@ -279,6 +282,9 @@ func codeSize(cl *call, key slotKey) int64 {
 		return int64(m.source.Size()) // what it is compiled to lives as long as the call
 	}
 	size := m.program.bytes.Size()
+	if m.program.bare != nil {
+		size = m.program.bare.Size()
+	}
 	if m.entry != nil {
 		size += m.entry.Size()
 	}

@@ -93,3 +93,38 @@ func TestStandby_tenants(t *testing.T) {
 		run("c")
 	}
 }
+
+// A guest that cannot describe itself where no call is under way has no instance made ready:
+// its standby has the module, and is not lost.
+func TestStandby_unsteady(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("there are no snapshots")
+	}
+	var asked atomic.Int64
+	m, err := executor.NewHostModule(executor.HostFunc("f", func(context.Context, []byte) ([]byte, error) {
+		asked.Add(1)
+		return nil, nil
+	}))
+	require.NoError(t, err)
+	for name, isolate := range map[string]executor.Switch{"isolated": executor.On, "shared": executor.Off} {
+		t.Run(name, func(t *testing.T) {
+			ex := snapshots(t, executor.Options{Workers: 1, Standby: 1, Host: m, IsolateTenants: isolate})
+			fn := raw{Module: newModule(t, "asking", guesttest.TinyAsking("f")), Name: "echo", Grants: executor.Grants{Host: []string{"f"}}}
+			f := executor.Submit(t.Context(), ex, fn, []byte("one"))
+			_, err := wait(t, f)
+			require.NoError(t, err)
+			require.Empty(t, f.Usage().Fallback)
+			eventually(t, ex, func(s executor.Stats) bool { return s.Standby == 1 && executor.Unsteady(ex, fn.Module) })
+			eventually(t, ex, func(s executor.Stats) bool { return s.Standby == 1 && executor.Stocked(ex, fn.Module) == 1 })
+			before := asked.Load()
+			require.Positive(t, before)
+			out, err := call(t, ex, fn, []byte("two"))
+			require.NoError(t, err)
+			require.Equal(t, "two", string(out))
+			s := ex.Stats()
+			require.Zero(t, s.WorkersDied)
+			require.EqualValues(t, 2, s.WorkersStarted)
+		})
+	}
+}

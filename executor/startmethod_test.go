@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sandpool/sandpool/executor"
+	"github.com/sandpool/sandpool/internal/guesttest"
 	"github.com/sandpool/sandpool/startmethod"
 )
 
@@ -138,4 +139,26 @@ func refusedInitMain(t *testing.T, err error) {
 	var oe *executor.OptionError
 	require.ErrorAs(t, err, &oe)
 	require.EqualError(t, err, "Options.Initializer: start method loky_init_main needs an initializer")
+}
+
+// A worker that has a module without its code gets all of it where calls compile it, and the other
+// way round.
+func TestFresh_besidePrecompiled(t *testing.T) {
+	t.Parallel()
+	for _, order := range [][]startmethod.Method{
+		{startmethod.Fresh, startmethod.Precompiled, startmethod.Fresh, startmethod.Snapshot},
+		{startmethod.Snapshot, startmethod.Fresh, startmethod.Precompiled, startmethod.Warm, startmethod.Fresh},
+	} {
+		for _, wasm := range [][]byte{guesttest.TinyEcho(), guesttest.TinyUnfit()} { // whose code is rewritten, and is the same for all
+			ex := newExecutor(t, executor.Options{Workers: 1})
+			fn := raw{Module: newModule(t, "both", wasm), Name: "echo"}
+			for _, method := range order {
+				fn.StartMethod = method
+				out, err := call(t, ex, fn, []byte(method))
+				require.NoError(t, err)
+				require.Equal(t, string(method), string(out))
+			}
+			require.EqualValues(t, 1, ex.Stats().WorkersStarted)
+		}
+	}
 }

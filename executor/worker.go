@@ -368,10 +368,12 @@ func (w *worker) expire() {
 		}
 		if len(w.held) > 0 {
 			c.apartAtLocked(w, 0)
-			if w.held[0].kind == callPreload && w.held[0].seq != 0 {
-				c.unsteadyLocked(w.held[0])
+			if first := w.held[0]; first.kind == callPreload && first.seq != 0 {
+				c.unsteadyLocked(first)
+				c.finishLocked(first, nil, nil) // the module is loaded
+			} else {
+				c.finishLocked(first, nil, w.lateError(first, over))
 			}
-			c.finishLocked(w.held[0], nil, w.lateError(w.held[0], over))
 		}
 		if w.stopping || len(w.held) > 0 && w.held[0].seq == 0 {
 			c.condemnLocked(w) // it has not answered

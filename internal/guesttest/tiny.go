@@ -111,6 +111,24 @@ func TinyDescribed() []byte {
 	return tinyEchoOf(t, "echo", 0)
 }
 
+// TinyUnfit is TinyEcho for a guest that cannot be restored, as its code changes a table: as it
+// describes itself.
+func TinyUnfit() []byte {
+	t := NewTiny()
+	table := t.Table(1, 1)
+	t.before.I32(0).Raw(0xd0, 0x70).TableSet(table) // ref.null func
+	return tinyEchoOf(t, "echo", 0)
+}
+
+// TinyAsking is TinyEcho for a guest that calls a host function, with nothing, each time it is asked
+// to describe itself, and traps if that fails.
+func TinyAsking(name string) []byte {
+	t := NewTiny()
+	h := t.ImportHost()
+	t.before.Append(t.Text(name)).I32(0).I32(0).Call(h.Call).If().Unreachable().End()
+	return tinyEchoOf(t, "echo", 0)
+}
+
 // TinyLateEcho is TinyEcho for a guest that counts to turns before it reads its input.
 func TinyLateEcho(turns int32) []byte { return tinyEcho("late", turns) }
 

@@ -149,6 +149,9 @@ func (o Output) Copy(n int) []byte {
 // End ends a payload, all of which has been read.
 func (o Output) End() { o.r.output.endRead() }
 
+// Suspect notes that the worker may have staged an output that it has not sent. Host only.
+func (r *Ring) Suspect() { r.read = WindowSize }
+
 // Used is how many bytes of the arena may take memory. Host only.
 func (r *Ring) Used() int { return r.Input.used + r.Answer.used + r.read }
 

@@ -37,6 +37,7 @@ func (*Ring) Hangup()                      {}
 func (*Ring) Close() error                 { return nil }
 func (*Ring) Used() int                    { return 0 }
 func (*Ring) Release() error               { return nil }
+func (*Ring) Suspect()                     {}
 func (*Ring) Stage([]byte) bool            { return false }
 func (*Ring) Staged() int                  { return 0 }
 func (*Ring) Drop()                        {}
