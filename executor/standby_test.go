@@ -109,6 +109,7 @@ func TestStandby_unsteady(t *testing.T) {
 	require.NoError(t, err)
 	for name, isolate := range map[string]executor.Switch{"isolated": executor.On, "shared": executor.Off} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			ex := snapshots(t, executor.Options{Workers: 1, Standby: 1, Host: m, IsolateTenants: isolate})
 			fn := raw{Module: newModule(t, "asking", guesttest.TinyAsking("f")), Name: "echo", Grants: executor.Grants{Host: []string{"f"}}}
 			f := executor.Submit(t.Context(), ex, fn, []byte("one"))
