@@ -5,10 +5,8 @@ import (
 	"fmt"
 	"math"
 	"runtime"
-	"slices"
 
 	"github.com/sandpool/sandpool/serialize"
-	"github.com/sandpool/sandpool/startmethod"
 )
 
 // Prewarm starts workers until n have come up, at most as many as Options.Workers
@@ -148,102 +146,6 @@ func (c *core) preloadOf(m *serialize.Module) *call {
 	cl.core, cl.kind, cl.values = c, callPreload, context.Background()
 	cl.target.command = m.Check() != nil && m.CheckCommand() == nil
 	return cl
-}
-
-// readiesLocked reports whether a task that a worker is given, besides loading its module, makes an
-// instance ready for calls to come. It asks the guest for its description once more, as the
-// first call in a process would, with a call's limits; the worker then keeps the instance.
-func (c *core) readiesLocked(task *call) bool {
-	w := task.pinned
-	if c.isolates() && (!w.bound || w.domain != task.target.tenant) { // a guest is going to run there
-		return false
-	}
-	if task.start.method != startmethod.Snapshot || task.start.snap == nil {
-		return false
-	}
-	img := task.module.images[c.imageKeyOf(task)]
-	return img != nil && !img.unsteady
-}
-
-// unsteadyLocked notes that a task could not make an instance ready: no other is to try.
-func (c *core) unsteadyLocked(task *call) {
-	if img := task.module.images[c.imageKeyOf(task)]; img != nil {
-		img.unsteady = true
-	}
-}
-
-// stockLocked has standbys load the module with the most calls, and make an instance of
-// what its calls start as ready, once.
-func (c *core) stockLocked() {
-	m := c.hottest
-	if m == nil || m.state != compiled || c.phase != open {
-		return
-	}
-	var img *image
-	tenant := ""
-	if c.isolates() {
-		tenant = c.soleTenant
-	}
-	if !c.isolates() || c.tenants == 1 { // else nobody knows whose call it will be
-		img = m.recentImage(tenant)
-	}
-	for _, w := range slices.Backward(c.fleet.standbys) { // those that begin leave the list
-		if !w.wants(m, img) {
-			continue
-		}
-		task := c.preloadOf(m.source)
-		t := &task.target
-		t.mode, t.tenant = m.mode, tenant
-		w.stock, w.stockImage = m, nil
-		if img != nil {
-			w.stockImage = img.current
-			t.limits.Memory, t.host, t.seed, t.world = img.key.memory, img.key.host, img.key.seed, img.key.world
-			if c.isolates() && !w.bound { // a guest of its is going to run
-				w.domain, w.bound, w.boundAt = tenant, true, c.nowLocked()
-			}
-		}
-		c.preloadLocked(w, task)
-	}
-}
-
-// knowTenantLocked notes that a tenant has calls. With the second one, standbys that have
-// become the first one's are exchanged for others, that either may have.
-func (c *core) knowTenantLocked(name string) {
-	switch {
-	case c.tenants == 0:
-		c.tenants, c.soleTenant = 1, name
-	case c.tenants == 1 && name != c.soleTenant:
-		c.tenants = 2
-		for _, w := range slices.Clone(c.fleet.standbys) {
-			if c.takenLocked(w) {
-				c.retireLocked(w)
-			}
-		}
-	}
-}
-
-// takenLocked reports whether a standby is one tenant's where there are several.
-func (c *core) takenLocked(w *worker) bool { return w.bound && c.isolates() && c.tenants > 1 }
-
-// wants reports whether a standby has something else than a module and an image of it.
-func (w *worker) wants(m *module, img *image) bool {
-	if w.stock != m {
-		return true
-	}
-	_, current := w.core.snapshots[w.stockImage]
-	return img != nil && !current
-}
-
-// recentImage returns the image that a tenant's calls of the module have used last and that a
-// standby may use, or nil.
-func (m *module) recentImage(tenant string) (recent *image) {
-	for _, img := range m.images {
-		fits := img.state == compiled && !img.unsteady && img.key.tenant == tenant && img.key.world.dirs == ""
-		if fits && (recent == nil || img.lastUse > recent.lastUse) {
-			recent = img
-		}
-	}
-	return recent
 }
 
 // preloadLocked gives a worker a task, to begin as soon as it has nothing else to
