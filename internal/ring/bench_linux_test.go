@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -132,6 +133,43 @@ func BenchmarkArena(b *testing.B) {
 			<-done
 			_ = host.Close()
 			_ = worker.Close()
+		})
+	}
+}
+
+// BenchmarkPieces copies 16 MiB into 8 MiB of memory and, on another processor, out of it, in pieces
+// of different sizes. The reader spins for the next one, so that only copying counts.
+func BenchmarkPieces(b *testing.B) {
+	const size = 16 << 20
+	for _, n := range []int{64 << 10, 256 << 10, 512 << 10, 1 << 20, 2 << 20} {
+		b.Run(fmt.Sprintf("piece=%d", n), func(b *testing.B) {
+			in, window, out := make([]byte, size), make([]byte, WindowSize), make([]byte, size)
+			for _, p := range [][]byte{in, window, out} {
+				for i := range p {
+					p[i] = byte(i)
+				}
+			}
+			var head, tail atomic.Int64
+			done := make(chan struct{})
+			rounds := b.N
+			b.SetBytes(size)
+			b.ResetTimer()
+			go func() {
+				defer close(done)
+				for at := 0; at < rounds*size; at += n {
+					for head.Load() < int64(at+n) {
+					}
+					copy(out[at%size:][:n], window[at%WindowSize:])
+					tail.Store(int64(at + n))
+				}
+			}()
+			for at := 0; at < rounds*size; at += n {
+				for tail.Load()+WindowSize < int64(at+n) {
+				}
+				copy(window[at%WindowSize:][:n], in[at%size:])
+				head.Store(int64(at + n))
+			}
+			<-done
 		})
 	}
 }

@@ -22,10 +22,9 @@ const (
 	piece      = 1 << 20  // that is copied before the other side is told of it; see below
 )
 
-// As small a piece as a cache holds would be read while it is still in the writer's, which takes
+// A piece of the size of a cache would be read while it is still in the writer's, which takes
 // longer than to read it from memory; and from 1 MiB on Go's copies do not go through
-// the cache. On two processors of an AMD EPYC 16 MiB took 2.4 ms in pieces of that size, and 4.0 to 4.8
-// in those of 64 to 512 KiB.
+// the cache: BenchmarkPieces.
 
 // ErrCorrupt reports positions in shared memory that no honest peer writes.
 var ErrCorrupt = errors.New("ring: the other side has broken the shared memory")
