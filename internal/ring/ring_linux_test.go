@@ -367,6 +367,19 @@ func FuzzRing(f *testing.F) {
 				require.Equal(t, ErrCorrupt, err)
 			}
 			require.LessOrEqual(t, host.Buffered(), streamSize)
+			host.output.head.Store(head)
+			o := host.Output()
+			require.LessOrEqual(t, o.Buffered(), WindowSize)
+			if b := o.Copy(int(most)); b != nil {
+				require.Len(t, b, int(most))
+			} else if n, err = o.Read(make([]byte, int(most)+1)); err == nil {
+				require.Positive(t, n)
+			}
+			if tail%2 == 0 {
+				o.End()
+				require.Zero(t, host.output.own%WindowSize)
+			}
+			require.LessOrEqual(t, host.Used(), 3*WindowSize)
 			host.out.tail.Store(tail)
 			n, err = host.Write(written)
 			require.LessOrEqual(t, n, len(written))
