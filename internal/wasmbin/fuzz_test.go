@@ -11,7 +11,8 @@ import (
 )
 
 // FuzzScan checks that whatever the bytes, Scan neither panics nor allocates
-// more than a small multiple of them, and that what it accepts is consistent.
+// more than a small multiple of them, and that what it accepts is consistent, without its
+// code too.
 func FuzzScan(f *testing.F) {
 	f.Add(everything())
 	f.Add([]byte(preamble))
@@ -43,6 +44,12 @@ func FuzzScan(f *testing.F) {
 			return
 		}
 		consistent(t, m)
+		bare, err := wasmbin.Bare(b)
+		require.NoError(t, err)
+		without, err := wasmbin.Scan(bare)
+		require.NoError(t, err)
+		require.Equal(t, m.Exports, without.Exports)
+		require.Equal(t, m.Imports, without.Imports)
 	})
 }
 
