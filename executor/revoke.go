@@ -10,19 +10,25 @@ import (
 )
 
 // dropLocked asks a worker not to begin the calls it was handed ahead that are
-// done by now. There is one request under way at a time; its answer brings the next.
+// done by now. There is one request under way at a time; its answer brings the next. A call that
+// is being stopped is not asked for: if it has begun, each answer would bring the same request.
 func (c *core) dropLocked(w *worker) {
 	if w.condemned || w.revoking || len(w.held) == 0 {
 		return
 	}
 	w.held = c.dropUnsentLocked(w.held, 1)
-	if !slices.ContainsFunc(w.held, func(cl *call) bool { return cl.state == Done && cl.seq != 0 }) {
+	from := 0
+	if w.stopping {
+		from = 1
+	}
+	done := func(cl *call) bool { return cl.state == Done && cl.seq != 0 }
+	if !slices.ContainsFunc(w.held[from:], done) {
 		return
 	}
 	c.apartLocked(w)
 	first, last := -1, -1
 	for i, cl := range w.held {
-		if cl.state == Done && cl.seq != 0 {
+		if i >= from && done(cl) {
 			if first < 0 {
 				first = i
 			}
