@@ -61,3 +61,30 @@ func BenchmarkMap(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkReplace makes each call in a worker of its own, of which there is none yet: to start a
+// process, load a module into it and make its first instance. The module is compiled and
+// has an image.
+func BenchmarkReplace(b *testing.B) {
+	for name, build := range map[string]func() []byte{
+		"wat": guesttest.TinyEcho, "Go": func() []byte { return guesttest.Bytes(b, "fixture") },
+	} {
+		b.Run("guest="+name, func(b *testing.B) {
+			m, err := serialize.NewModule("echo", build())
+			require.NoError(b, err)
+			ex, err := executor.New(&executor.Options{Workers: 1, CallsPerWorker: 1, CacheDir: guesttest.CodeCache(b)})
+			require.NoError(b, err)
+			b.Cleanup(func() { require.NoError(b, ex.Close()) })
+			fn := raw{Module: m, Name: "echo"}
+			call := func() {
+				if _, err := executor.Submit(context.Background(), ex, fn, []byte("x")).Wait(context.Background()); err != nil {
+					b.Fatal(err)
+				}
+			}
+			call()
+			for b.Loop() {
+				call()
+			}
+		})
+	}
+}

@@ -14,32 +14,33 @@ func Tasks(e *Executor) int {
 	return n
 }
 
-// Stocked is how many standbys are ready and have the module.
-func Stocked(e *Executor, m *serialize.Module) int {
+// standbys counts the standbys that rest and are so.
+func standbys(e *Executor, are func(*worker) bool) int {
 	c := e.core
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n := 0
 	for _, w := range c.fleet.standbys {
-		if _, ok := w.modules[m.Sum()]; ok {
+		if are(w) {
 			n++
 		}
 	}
 	return n
 }
 
+// Stocked is how many standbys are ready and have the module.
+func Stocked(e *Executor, m *serialize.Module) int {
+	return standbys(e, func(w *worker) bool {
+		_, ok := w.modules[m.Sum()]
+		return ok
+	})
+}
+
 // Ready is how many standbys rest that have an instance of a module ready.
 func Ready(e *Executor, m *serialize.Module) int {
-	c := e.core
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	n := 0
-	for _, w := range c.fleet.standbys {
-		if w.stock != nil && w.stock.source.Sum() == m.Sum() && w.stockImage != nil {
-			n++
-		}
-	}
-	return n
+	return standbys(e, func(w *worker) bool {
+		return w.stock != nil && w.stock.source.Sum() == m.Sum() && w.stockImage != nil
+	})
 }
 
 // Bound lists the tenants of workers, by their processes, that are one's alone.

@@ -15,8 +15,8 @@ type Interrupt int
 
 const (
 	// Flag has modules rewritten so that their code looks at a flag in loops and where
-	// functions are entered. Ordinary code is up to 15 % slower, calls of tiny functions up to
-	// half (make bench-limits). The worker ends the call by itself and
+	// functions are entered. Most code takes up to a fifth longer, code that does nothing but
+	// go round small loops or call small functions up to two thirds (make bench, make bench-limits). The worker ends the call by itself and
 	// serves on. One that does not is killed a quarter of a second later. It is the zero value.
 	Flag Interrupt = iota
 	// KillOnly runs code as it is. The worker is killed and replaced. Limits on processor time

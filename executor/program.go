@@ -14,13 +14,13 @@ import (
 // A program is a module as workers get it that compile it once: rewritten so that
 // its instances can be restored, or as it is.
 type program struct {
-	sum    [sha256.Size]byte
-	bytes  *shm.Blob
-	bare   *shm.Blob         // without the functions' code, for who gets that compiled; nil while it is not
-	pared  [sha256.Size]byte // digest of bare
-	layout *wire.Layout      // nil when it was not rewritten
-	base   *shm.Blob         // what memory starts as; nil for zeros, and when it was not rewritten
-	unfit  string            // why it was not
+	sum     [sha256.Size]byte
+	bytes   *shm.Blob
+	bare    *shm.Blob         // without the functions' code, for who gets that compiled; nil while it is not
+	bareSum [sha256.Size]byte // digest of bare
+	layout  *wire.Layout      // nil when it was not rewritten
+	base    *shm.Blob         // what memory starts as; nil for zeros, and when it was not rewritten
+	unfit   string            // why it was not
 
 	stops    bool   // its code can be ended
 	killOnly string // why it cannot, though it should
@@ -69,7 +69,7 @@ func (p *program) strip() error {
 	if b, err = wasmbin.Bare(b); err != nil {
 		return err
 	}
-	p.pared = sha256.Sum256(b)
+	p.bareSum = sha256.Sum256(b)
 	p.bare, err = shm.NewBlob("sandpool-bare", b)
 	return err
 }
@@ -80,7 +80,7 @@ func (p *program) sent(cn *conn, l *wire.Load) *shm.Blob {
 		l.Digest = p.sum[:]
 		return p.bytes
 	}
-	l.Digest, l.Bare = p.pared[:], true
+	l.Digest, l.Bare = p.bareSum[:], true
 	return p.bare
 }
 

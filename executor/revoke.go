@@ -10,25 +10,21 @@ import (
 )
 
 // dropLocked asks a worker not to begin the calls it was handed ahead that are
-// done by now. There is one request under way at a time; its answer brings the next. A call that
-// is being stopped is not asked for: if it has begun, each answer would bring the same request.
+// done by now. There is one request under way at a time; its answer brings the next. One that the worker
+// has said it has begun is not asked for again: each answer would bring the same request.
 func (c *core) dropLocked(w *worker) {
 	if w.condemned || w.revoking || len(w.held) == 0 {
 		return
 	}
 	w.held = c.dropUnsentLocked(w.held, 1)
-	from := 0
-	if w.stopping {
-		from = 1
-	}
-	done := func(cl *call) bool { return cl.state == Done && cl.seq != 0 }
-	if !slices.ContainsFunc(w.held[from:], done) {
+	done := func(cl *call) bool { return cl.state == Done && cl.seq > w.begun }
+	if !slices.ContainsFunc(w.held, done) {
 		return
 	}
 	c.apartLocked(w)
 	first, last := -1, -1
 	for i, cl := range w.held {
-		if i >= from && done(cl) {
+		if done(cl) {
 			if first < 0 {
 				first = i
 			}
@@ -165,6 +161,7 @@ func (w *worker) revoked(h wire.Header, cl *call) (gone bool, err error) {
 		}
 		w.revoking, w.surrendered = false, false
 		if len(w.held) > 0 {
+			w.begun = max(w.begun, min(h.ID-1, w.held[0].seq))
 			if first := w.held[0]; first.state == Done && first.seq >= w.revokeFrom && first.seq < h.ID {
 				c.stopLocked(w) // it has begun what nobody waits for
 				if w.condemned {

@@ -104,7 +104,7 @@ func slotKeyOf(cl *call) (slotKey, *program, error) {
 	}
 	key.code = p.sum
 	if key.method != startmethod.Fresh && p.bare != nil {
-		key.code = p.pared
+		key.code = p.bareSum
 	}
 	if key.restores() {
 		key.class = cl.start.class

@@ -1,7 +1,6 @@
 package wasmbin_test
 
 import (
-	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -15,12 +14,7 @@ import (
 func TestBare_corpus(t *testing.T) {
 	t.Parallel()
 	rt := newRuntime(t)
-	files := goGuests(t)
-	for _, file := range corpus(t, ".wasm") {
-		b, err := os.ReadFile(file)
-		require.NoError(t, err)
-		files[file] = b
-	}
+	files := allModules(t)
 	stripped := 0
 	from := make(map[string]string)
 	for name, b := range files {

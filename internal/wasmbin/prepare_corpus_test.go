@@ -24,16 +24,23 @@ func goGuests(t *testing.T) map[string][]byte {
 	return map[string][]byte{"guest": b, "fixture": guesttest.Bytes(t, "fixture")}
 }
 
-// TestSplit_identity cuts every file of the corpus apart and puts it together.
-// What cannot be cut is no module for Scan either.
-func TestSplit_identity(t *testing.T) {
-	t.Parallel()
+// allModules are those, and every file of the corpus, by name.
+func allModules(t *testing.T) map[string][]byte {
+	t.Helper()
 	files := goGuests(t)
 	for _, file := range corpus(t, ".wasm") {
 		b, err := os.ReadFile(file)
 		require.NoError(t, err)
 		files[file] = b
 	}
+	return files
+}
+
+// TestSplit_identity cuts every file of the corpus apart and puts it together.
+// What cannot be cut is no module for Scan either.
+func TestSplit_identity(t *testing.T) {
+	t.Parallel()
+	files := allModules(t)
 	whole := 0
 	for name, b := range files {
 		same, err := wasmbin.SplitJoin(b)

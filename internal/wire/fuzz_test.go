@@ -108,22 +108,3 @@ func FuzzUnmarshal(f *testing.F) {
 		}
 	})
 }
-
-// A fakeArena is an arena whose payloads are all of r, one after another.
-type fakeArena struct {
-	r     *bytes.Reader
-	ended int
-}
-
-func (a *fakeArena) Read(p []byte) (int, error) { return a.r.Read(p) }
-func (a *fakeArena) Buffered() int              { return a.r.Len() }
-func (a *fakeArena) End()                       { a.ended++ }
-
-func (a *fakeArena) Copy(n int) []byte {
-	if n > a.r.Len() || n%2 == 1 {
-		return nil
-	}
-	b := make([]byte, n)
-	_, _ = a.r.Read(b)
-	return b
-}

@@ -175,9 +175,6 @@ func (r *Reader) Next(limits Limits) (Header, error) {
 
 func (r *Reader) inArena(h Header) bool { return r.arena != nil && h.Flags&FlagArena != 0 }
 
-// Left is how much of the last header's payload has not been read.
-func (r *Reader) Left() int { return int(r.left) }
-
 // Read reads some of the last header's payload, at least one byte unless p is empty or
 // nothing is left, which is io.EOF.
 func (r *Reader) Read(p []byte) (int, error) {
